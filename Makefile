@@ -1,0 +1,67 @@
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DIRS   := fsm bus store app provisioners tools
+READY  := build/.installed
+LINKS  := build/.linked
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix bench docs lock link clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer, please: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+# Everything pinned and hashed, the build backend too; that is why the project itself is built without isolation.
+$(READY): pyproject.toml constraints.txt $(VENV)/pyvenv.cfg
+	$(PIP) install -q --require-hashes -r constraints.txt
+	$(PIP) install -q --no-deps --no-build-isolation -e .
+	@mkdir -p $(@D) && touch $@
+
+# An editable install finds new files at once, but type checkers cannot read its import hook: give mypy
+# folders that spell the namespace.
+$(LINKS): Makefile
+	@mkdir -p build/types/workspaced
+	@for d in $(DIRS); do ln -sfn ../../../$$d build/types/workspaced/$$d; done
+	@touch $@
+
+demo: $(READY)  ## one chat from nothing to ready, both servers included
+	$(BIN)/workspaced demo
+
+# Two workers, each with its own pair of servers.
+test: $(READY)  ## all tests
+	$(BIN)/pytest -q -n 2 --dist loadfile
+
+check: $(READY) $(LINKS)  ## types, style and borders, as CI runs them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check -q .
+	$(BIN)/mypy $(foreach d,$(DIRS),-p workspaced.$(d))
+	$(BIN)/mypy tests
+	$(BIN)/lint-imports
+
+fix: $(READY)  ## format, and mend what ruff can mend
+	$(BIN)/ruff check -q --fix . || true
+	$(BIN)/ruff format -q .
+
+bench: $(READY)  ## measure latency and throughput on this machine
+	@for f in bench/*.py; do $(BIN)/python -P $$f || exit 1; done
+
+docs: $(READY)  ## write the generated parts of README and docs anew
+	$(BIN)/python -P docs/generate.py
+
+# Versions of the whole dev extra for every Python and platform, with all hashes; no addresses.
+lock: $(VENV)/pyvenv.cfg  ## pin the newest versions anew in constraints.txt
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install -q --disable-pip-version-check uv
+	echo 'setuptools>=77' | build/lock/bin/uv pip compile -q pyproject.toml - --extra dev --universal --python-version 3.11 \
+		--upgrade --generate-hashes --no-header --no-annotate --no-emit-package workspaced -o constraints.txt
+	rm -rf build/lock
+
+link: $(LINKS)  ## the links mypy follows; new files need nothing
+
+clean:  ## drop the virtual environment and everything generated
+	rm -rf $(VENV) build dist *.egg-info .*_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The tools a language model calls, as functions over the client."""
