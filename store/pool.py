@@ -1,0 +1,77 @@
+"""Connections to Postgres, set up the way every query here expects."""
+
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+import asyncpg
+
+from workspaced.fsm.errors import Unavailable
+from workspaced.store.refusals import LATER, NEVER
+
+if TYPE_CHECKING:  # generic for type checkers only
+    from asyncpg.pool import PoolConnectionProxy
+
+    Pool = asyncpg.Pool[asyncpg.Record]
+    Connection = PoolConnectionProxy[asyncpg.Record]
+
+SESSION = MappingProxyType(
+    {
+        "application_name": "workspaced",
+        "TimeZone": "UTC",  # times in JSON that Postgres makes are in UTC then
+        "plan_cache_mode": "force_generic_plan",  # a batch's statements are large to plan and the same every time
+        "jit": "off",  # compiling takes longer than any query here
+    }
+)
+"""Set at connect. Behind pgbouncer, set them on the database role and list them in `ignore_startup_parameters`."""
+
+CONNECT_SECONDS = 10
+STATEMENT_SECONDS = 60
+"""A server that is silent for longer counts as away."""
+
+
+class Executor(Protocol):
+    """A pool or a connection."""
+
+    async def fetch(self, query: str, /, *args: object) -> Sequence[asyncpg.Record]:
+        """Runs one query."""
+
+
+async def open_pool(dsn: str, *, size: int, statement_cache_size: int) -> "Pool":
+    """A pool of up to `size` connections, one of them made now. Raises Unavailable, with the reason, when none can be.
+
+    It keeps no floor of connections: while the database is away asyncpg would log a traceback for each attempt.
+    """
+    try:
+        return await asyncpg.create_pool(
+            dsn,
+            init_size=1,
+            min_size=0,
+            max_size=size,
+            max_inactive_connection_lifetime=0,
+            statement_cache_size=statement_cache_size,
+            timeout=CONNECT_SECONDS,
+            command_timeout=STATEMENT_SECONDS,
+            server_settings=dict(SESSION),
+            reset=_nothing_to_reset,
+        )
+    except (*LATER, *NEVER) as error:
+        raise unreachable(error) from error
+
+
+async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """One connection outside any pool, without a limit on statements. Raises Unavailable with the reason."""
+    try:
+        return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, server_settings=dict(SESSION))
+    except (*LATER, *NEVER) as error:
+        raise unreachable(error) from error
+
+
+def unreachable(error: Exception) -> Unavailable:
+    """One line for whoever starts a program; a password is never part of it."""
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    return Unavailable(f"cannot reach the database: {reason}")
+
+
+async def _nothing_to_reset(_connection: object) -> None:
+    """Spares the round trip of asyncpg's own reset: nothing here leaves anything behind in a session."""

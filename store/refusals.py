@@ -1,0 +1,55 @@
+"""What Postgres and asyncpg raise, in our words: again, never, or later."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from workspaced.fsm.errors import Unavailable, VersionConflict, WorkspacedError
+from workspaced.store.errors import RefusedByStore
+
+AGAIN = (
+    asyncpg.UniqueViolationError,
+    asyncpg.TransactionRollbackError,  # serialization failures and deadlocks
+    asyncpg.LockNotAvailableError,
+)
+NEVER = (
+    asyncpg.DataError,  # what the server refuses
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,  # a text too long for its index
+    UnicodeEncodeError,  # half a surrogate pair
+    ValueError,  # asyncpg's own DataError, which is an InterfaceError too and must not look like a lost connection
+)
+LATER = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.OperatorInterventionError,  # shut down, or the statement was canceled
+    asyncpg.InsufficientResourcesError,  # disk full, too many connections
+    asyncpg.ReadOnlySQLTransactionError,  # a standby: the failover is not over
+    asyncpg.InvalidAuthorizationSpecificationError,  # a password that is being changed
+    asyncpg.InvalidCatalogNameError,
+)
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Turns errors inside the block into VersionConflict, RefusedByStore or Unavailable; others pass as they are."""
+    try:
+        yield
+    except WorkspacedError:
+        raise
+    except AGAIN as error:
+        raise VersionConflict(detail=_first_line(error)) from error
+    except NEVER as error:
+        raise RefusedByStore(detail=_first_line(error)) from error
+    except LATER as error:
+        raise Unavailable from error  # without detail: this one goes out to callers
+
+
+def _first_line(error: Exception) -> str:
+    """What happened, without the row that Postgres shows below."""
+    return str(error).partition("\n")[0]
