@@ -5,7 +5,7 @@ Commands are in `fsm/commands.py`, events in `fsm/events.py`, the job in `fsm/ef
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -62,7 +62,7 @@ class Resync(Struct, frozen=True):
     at: Time | None = None
 
 
-# --- what provisioners and agents say, besides events ------------------------------------------------------------------
+# --- what provisioners and agents say, besides events -----------------------------------------------------------------
 
 
 class LogLine(Struct, frozen=True):
@@ -286,7 +286,7 @@ class Templates(Struct, frozen=True):
 class PutSettings(Struct, frozen=True):
     """`settings.put`: merged over the stored ones, all or nothing; the values are texts."""
 
-    settings: dict[str, Any]
+    settings: dict[str, str]
 
 
 class SettingsReply(Struct, frozen=True):

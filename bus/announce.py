@@ -1,0 +1,138 @@
+"""Decided rows become messages: each transition its push, each effect what it stands for.
+
+Message ids are the same whenever a row is said again, so a repetition within the stream's window is stored once.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from workspaced.bus import headers, subjects
+from workspaced.bus.codec import encode
+from workspaced.bus.messages import CancelJob, Resync
+from workspaced.bus.publish import Message, with_id
+from workspaced.fsm.chat import Cause
+from workspaced.fsm.effects import (
+    AskAgents,
+    ChatDeadline,
+    Due,
+    Effect,
+    JobLimit,
+    PublishJob,
+    PurgeJob,
+    SetTimer,
+    StopJob,
+    WorkspaceExpiry,
+)
+from workspaced.fsm.rows import InputRow, TransitionRow
+
+SOURCE: Final = "workspaced"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Push(Struct, kw_only=True):
+    """`messages.Push` with the snapshot as the bytes it is stored in."""
+
+    id: str
+    at: datetime
+    chat_id: str
+    version: int
+    from_state: str = field(name="from")
+    to_state: str = field(name="to")
+    cause: Cause
+    snapshot: Raw
+
+
+def messages_of(
+    rows: Iterable[TransitionRow], inputs: Iterable[InputRow] = (), traceparent: str | None = None
+) -> list[Message]:
+    """All that is to be said of `rows` and `inputs`, in their order; a row's effects stand before its push."""
+    messages = []
+    for row in rows:
+        messages += [effect_message(effect, row.at) for effect in row.effects]
+        messages.append(push_message(row, traceparent))
+    for given in inputs:
+        messages += [effect_message(effect, given.at) for effect in given.effects]
+    return messages
+
+
+def push_message(row: TransitionRow, traceparent: str | None = None) -> Message:
+    """The push of one transition, on `ws.chat.<chat_id>.<to>`; its id is `<chat_id>:<version>`."""
+    name = f"{row.chat_id}:{row.version}"
+    body = _Push(
+        id=name,
+        at=row.at,
+        chat_id=row.chat_id,
+        version=row.version,
+        from_state=row.from_state,
+        to_state=row.to_state,
+        cause=row.cause,
+        snapshot=row.snapshot,
+    )
+    attributes = _attributes(name, f"workspaced.chat.{row.to_state}", row.at)
+    if traceparent:
+        attributes[headers.TRACEPARENT] = traceparent
+    return Message(subjects.chat(row.chat_id, row.to_state), encode(body), attributes)
+
+
+def effect_message(effect: Effect, at: datetime) -> Message:
+    """What `effect` stands for; `at` is the time of the input that caused it."""
+    match effect:
+        case PublishJob():
+            job = effect.job
+            name = f"{job.workspace.id}:{job.build_id}"
+            subject = subjects.job(effect.provisioner, job.job_id)
+            return Message(subject, encode(job), _attributes(name, f"workspaced.job.{job.transition}", job.at))
+        case SetTimer():
+            return timer_message(effect)
+        case PurgeJob():
+            purge = {"filter": subjects.job(effect.provisioner, effect.job_id)}
+            return Message(f"$JS.API.STREAM.PURGE.{subjects.JOBS}", encode(purge))
+        case StopJob():
+            stop = CancelJob(effect.job_id, effect.build_id, effect.workspace_id, effect.reason)
+            return Message(subjects.cancel(effect.job_id), encode(stop), answered=False)
+        case AskAgents():
+            return resync_message(at, effect.workspace_id)
+
+
+def timer_message(timer: SetTimer) -> Message:
+    """A schedule in the slot of its due message; one that was there is replaced."""
+    kind, slot = str(timer.due.__struct_config__.tag), timer.due.slot
+    at = timer.at.astimezone(UTC)
+    # Two timers of one slot may be due at the same moment (a later version keeps the deadline), so time is not enough.
+    name = f"{kind}:{slot}:{_distinction(timer.due)}:{(at - _EPOCH).total_seconds():.6f}"
+    schedule = {
+        headers.SCHEDULE: f"@at {at.isoformat(timespec='microseconds').removesuffix('+00:00')}Z",
+        headers.SCHEDULE_TARGET: subjects.due(kind, slot),
+    }
+    return Message(subjects.timer(kind, slot), msgspec.json.encode(timer.due), with_id(name) | schedule)
+
+
+def resync_message(at: datetime, workspace_id: str | None = None) -> Message:
+    """Agents and provisioners, of one workspace or of all, are asked to tell again what they know."""
+    return Message(subjects.resync(workspace_id), encode(Resync(at)), answered=False)
+
+
+def _distinction(due: Due) -> str:
+    match due:
+        case ChatDeadline():
+            return str(due.version)
+        case JobLimit():
+            return due.status
+        case WorkspaceExpiry():
+            return "at"
+
+
+def _attributes(name: str, kind: str, at: datetime) -> dict[str, str]:
+    """The message id and CloudEvents' attributes, binary mode."""
+    return {
+        headers.MESSAGE_ID: name,
+        headers.CE_VERSION: "1.0",
+        headers.CE_ID: name,
+        headers.CE_TYPE: kind,
+        headers.CE_SOURCE: SOURCE,
+        headers.CE_TIME: at.isoformat().replace("+00:00", "Z"),
+    }

@@ -1,0 +1,171 @@
+"""A stored message becomes an `Input` of the core: subject and body to a typed payload, with id and time settled."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from workspaced.bus import subjects
+from workspaced.bus.codec import decode_event
+from workspaced.bus.headers import MESSAGE_ID, REPLY
+from workspaced.bus.stored import Stored
+from workspaced.fsm.commands import COMMANDS
+from workspaced.fsm.effects import Due
+from workspaced.fsm.errors import UndecodableMessage
+from workspaced.fsm.events import (
+    AgentConnected,
+    AgentDisconnected,
+    AgentEvent,
+    BuildCreated,
+    ClientId,
+    ConnectionLost,
+    JobChanged,
+    JobReport,
+    LifecycleChanged,
+    ServerId,
+)
+from workspaced.fsm.inputs import Ask, Input, WorkspaceEvent
+
+AHEAD = timedelta(minutes=5)
+"""A sender's clock further ahead of the stream's than this is not believed."""
+ID_LENGTH = 256
+AGENT_USER = "agent"
+
+_AGENT_EVENTS: dict[str, type[AgentEvent]] = {
+    "connected": AgentConnected,
+    "disconnected": AgentDisconnected,
+    "lifecycle": LifecycleChanged,
+}
+
+
+class _Client(Struct):
+    id: ClientId
+    user: str = ""
+    stop: datetime | None = None
+
+
+class _Server(Struct):
+    id: ServerId
+
+
+class _Advisory(Struct):
+    """The NATS server's word about a connection."""
+
+    server: _Server
+    client: _Client
+    id: str | None = None
+    timestamp: datetime | None = None
+    reason: str = ""
+
+
+def decode(stored: Stored) -> Input | None:
+    """What one message says; None when it concerns nobody here.
+
+    Raises UndecodableMessage: `not_json`, `bad_body`, `bad_subject` or `unknown_kind`.
+    """
+    subject = subjects.parse(stored.subject)
+    decode_as = _DECODERS.get(type(subject))
+    if decode_as is None:
+        raise UndecodableMessage("unknown_kind", f"no engine takes {stored.subject[:200]}")
+    return decode_as(stored, subject)
+
+
+def _command(stored: Stored, subject: subjects.CommandSubject) -> Input:
+    command = decode_event(stored.body, COMMANDS[subject.verb])
+    if command.chat_id != subject.chat_id:
+        raise UndecodableMessage("bad_body", "chat_id: differs from the subject's")
+    reply = stored.headers.get(REPLY)
+    ask = Ask(command, content_of(subject.verb, stored.body), reply if reply and _is_inbox(reply) else None)
+    return _input(stored, ask)
+
+
+def content_of(verb: str, body: bytes) -> str:
+    """What tells a repeated command from another under the same request_id; sha256, 64 hex digits."""
+    try:
+        value = msgspec.json.decode(body)
+    except (ValueError, RecursionError) as error:
+        raise UndecodableMessage("not_json", str(error)[:200]) from None
+    value.pop("request_id", None)
+    return sha256(msgspec.json.encode([verb, value], order="deterministic")).hexdigest()
+
+
+def _build_created(stored: Stored, subject: subjects.BuildCreatedSubject) -> Input:
+    event: BuildCreated = decode_event(stored.body, BuildCreated)
+    return _input(stored, WorkspaceEvent(subject.workspace_id, event), event.id, event.at)
+
+
+def _job(stored: Stored, subject: subjects.JobEventSubject) -> Input:
+    report: JobReport = decode_event(stored.body, JobReport)
+    event = JobChanged(subject.status, report)  # type: ignore[arg-type]  # parse let none but the known through
+    return _input(stored, WorkspaceEvent(subject.workspace_id, event), report.id, report.at)
+
+
+def _agent(stored: Stored, subject: subjects.AgentEventSubject) -> Input:
+    event: AgentEvent = decode_event(stored.body, _AGENT_EVENTS[subject.kind])
+    return _input(stored, WorkspaceEvent(subject.workspace_id, event, subject.agent_id), event.id, event.at)
+
+
+def _due(stored: Stored, subject: subjects.DueSubject) -> Input:
+    due: Due = decode_event(stored.body, Due)
+    if due.slot != subject.slot or due.__struct_config__.tag != subject.kind:
+        raise UndecodableMessage("bad_body", "another timer than the subject's")
+    return _input(stored, due)
+
+
+def _advisory(stored: Stored, subject: subjects.AdvisorySubject) -> Input | None:
+    if subject.kind != "disconnect":
+        return None  # an agent tells its connection itself
+    advisory: _Advisory = decode_event(stored.body, _Advisory)
+    user = advisory.client.user
+    if user != AGENT_USER and not subjects.is_uuid(user):
+        return None  # an engine, a daemon or a provisioner
+    lost = ConnectionLost(advisory.server.id, advisory.client.id, advisory.reason[:ID_LENGTH])
+    return _input(stored, lost, advisory.id, advisory.client.stop or advisory.timestamp)
+
+
+def _input(
+    stored: Stored,
+    payload: WorkspaceEvent | Ask | Due | ConnectionLost,
+    own: str | None = None,
+    at: datetime | None = None,
+) -> Input:
+    names = (own, stored.headers.get(MESSAGE_ID))
+    return Input(
+        key=stored.key,
+        id=next((name for name in names if name and _is_name(name)), f"{stored.stream}:{stored.sequence}"),
+        at=_believed(at, stored.at),
+        received=stored.at,
+        subject=stored.subject,
+        payload=payload,
+    )
+
+
+def _believed(at: datetime | None, received: datetime) -> datetime:
+    if at is None or at.tzinfo is None:
+        return received
+    try:
+        at = at.astimezone(UTC)
+    except OverflowError:  # the first or last hours of the calendar
+        return received
+    return received if at - received > AHEAD else at
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= ID_LENGTH and text.isprintable()
+
+
+def _is_inbox(subject: str) -> bool:
+    return subject.startswith("_INBOX") and _is_name(subject) and not set(subject) & set(" *>")
+
+
+_DECODERS: dict[type, Callable[[Stored, Any], Input | None]] = {
+    subjects.CommandSubject: _command,
+    subjects.BuildCreatedSubject: _build_created,
+    subjects.JobEventSubject: _job,
+    subjects.AgentEventSubject: _agent,
+    subjects.DueSubject: _due,
+    subjects.AdvisorySubject: _advisory,
+}

@@ -1,0 +1,37 @@
+"""The names of all headers on the wire, and values made safe for them."""
+
+from typing import Final
+
+MESSAGE_ID: Final = "Nats-Msg-Id"
+REPLY: Final = "Ws-Reply"
+"""On `ws.cmd`: the inbox of the engine that took the request."""
+
+SCHEDULE: Final = "Nats-Schedule"
+SCHEDULE_TARGET: Final = "Nats-Schedule-Target"
+
+ERROR_CODE: Final = "Nats-Service-Error-Code"
+ERROR_TEXT: Final = "Nats-Service-Error"
+
+DEAD_REASON: Final = "Ws-Dead-Reason"
+DEAD_DETAIL: Final = "Ws-Dead-Detail"
+DEAD_STREAM: Final = "Ws-Dead-Stream"
+DEAD_SEQUENCE: Final = "Ws-Dead-Sequence"
+
+STATUS: Final = "Status"
+DESCRIPTION: Final = "Description"
+PENDING: Final = "Nats-Pending-Messages"
+
+CE_ID: Final = "ce-id"
+CE_TYPE: Final = "ce-type"
+CE_SOURCE: Final = "ce-source"
+CE_TIME: Final = "ce-time"
+CE_VERSION: Final = "ce-specversion"
+TRACEPARENT: Final = "traceparent"
+
+VALUE_LENGTH: Final = 512
+
+
+def one_line(text: str) -> str:
+    """`text` as a header's value: ASCII, one line, at most 512 characters."""
+    line = " ".join(text.split()).encode("ascii", "replace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in line)[:VALUE_LENGTH]

@@ -1,0 +1,56 @@
+"""A message as a stream keeps it and a consumer delivers it."""
+
+from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+from nats.aio.msg import Msg
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHORT_ACK = 9
+"""Tokens of an ack subject without domain and account; with them there are two more in front."""
+
+
+class Stored(Struct, frozen=True):
+    """One delivery of a stored message."""
+
+    subject: str
+    body: bytes
+    headers: dict[str, str]
+    """Case-sensitive, as they were sent."""
+    stream: str
+    epoch: str
+    """Of the stream, so that a sequence of a stream that was wiped and made anew is another one."""
+    sequence: int
+    at: datetime
+    """When the stream stored it."""
+    deliveries: int = 1
+    ack: str = ""
+    """Where it is acknowledged."""
+
+    @property
+    def key(self) -> str:
+        """Names the message for good; a redelivery has the same key."""
+        return f"{self.stream}/{self.epoch}/{self.sequence}"
+
+
+def from_delivery(message: Msg, epoch: str) -> Stored:
+    """What a consumer delivered; stream, sequence and time stand in the subject that acknowledges it."""
+    tokens = message.reply.split(".")
+    first = 2 if len(tokens) == _SHORT_ACK else 4
+    stream, _, deliveries, sequence, _, nanoseconds = tokens[first : first + 6]
+    return Stored(
+        subject=message.subject,
+        body=message.data,
+        headers=message.headers or {},
+        stream=stream,
+        epoch=epoch,
+        sequence=int(sequence),
+        at=from_nanoseconds(int(nanoseconds)),
+        deliveries=int(deliveries),
+        ack=message.reply,
+    )
+
+
+def from_nanoseconds(nanoseconds: int) -> datetime:
+    """The time of a server's clock, UTC."""
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
