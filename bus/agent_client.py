@@ -1,0 +1,190 @@
+"""What an agent says on the bus (domain.md section 10): who it is connected as, how far its scripts are, and ping.
+
+An agent is alive while its connection is: it sends no heartbeats, the NATS server tells when it is gone. So the client
+makes its own connection, names it after every connect, and makes another when that one is closed for good.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error
+
+from workspaced.bus import subjects
+from workspaced.bus.until_stored import publish_until_stored
+from workspaced.fsm.events import AgentConnected, AgentDisconnected, AgentEvent, LifecycleChanged
+from workspaced.fsm.values import Connection, Lifecycle
+
+RECONNECT_WAIT: Final = 0.5
+CONNECT_LIMIT: Final = 5
+FAREWELL_LIMIT: Final = 5.0
+"""Seconds: between attempts to connect, for one attempt, and for the last reports before the connection is closed."""
+
+Observer = Callable[[str], None]
+
+
+class _State(msgspec.Struct, frozen=True):
+    """A lifecycle and when it was entered: told again unchanged, so that nobody takes it for a restart."""
+
+    name: Lifecycle
+    at: datetime
+    exit_code: int | None
+
+
+class AgentClient:
+    """One agent of one build. `connect` once, then `lifecycle` as the scripts go on, `close` at the end.
+
+    Reports are stored in order, each by a retried publish; while NATS is away they wait. After a reconnect and on
+    resync it says `connected` and its lifecycle again by itself.
+    """
+
+    def __init__(self, workspace_id: str, agent_id: str, build_id: str, *, on_trouble: Observer | None = None) -> None:
+        """`on_trouble` is told in one line what goes wrong with the connection; ids are checked as subjects are."""
+        self.agent_id = agent_id
+        self.build_id = build_id
+        self._kinds = {kind: subjects.agent_event(workspace_id, agent_id, kind) for kind in subjects.AGENT_KINDS}
+        self._resyncs = {subjects.resync(), subjects.resync(workspace_id)}
+        self._ping = subjects.ping(agent_id)
+        self._on_trouble = on_trouble or (lambda _: None)
+        self._nc = Client()
+        self._servers: list[str] = []
+        self._options: dict[str, Any] = {}
+        self._state: _State | None = None
+        self._untold: deque[_State] = deque()
+        self._connected_untold = False
+        self._closing = False
+        self._news = asyncio.Event()
+        self._all_told = asyncio.Event()
+        self._reporter: asyncio.Task[None] | None = None
+        self._opener: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> Lifecycle:
+        """The newest lifecycle; `created` before the first report."""
+        return self._state.name if self._state else "created"
+
+    @property
+    def connection(self) -> Connection | None:
+        """The (server id, client id) that this agent is connected as, or None."""
+        # The public ways to the server's id are a request that needs a permission of its own and a round trip; the
+        # INFO line of the connection has both ids, and they belong together.
+        info: dict[str, Any] = self._nc._server_info  # noqa: SLF001  # as above
+        if not self._nc.is_connected or "client_id" not in info:
+            return None
+        return info["server_id"], info["client_id"]
+
+    async def connect(self, servers: str | list[str], **options: Any) -> None:  # noqa: ANN401  # nats.connect's own
+        """Connect to NATS and go on for ever; returns when connected. `options` are those of `nats.connect`.
+
+        A server that is down or turns the agent away is tried again every half second, told to `on_trouble`.
+        """
+        self._servers = [servers] if isinstance(servers, str) else list(servers)
+        self._options = options
+        await self._open()
+
+    def lifecycle(self, state: Lifecycle, exit_code: int | None = None) -> None:
+        """Report that the scripts are at `state` (domain.md 10.2), in order; `flushed` waits until it is stored."""
+        now = datetime.now(UTC)
+        # The clock may be set back; what is reported never goes back.
+        self._state = _State(state, max(now, self._state.at) if self._state else now, exit_code)
+        self._untold.append(self._state)
+        self._wake()
+
+    async def flushed(self) -> None:
+        """Wait until everything reported so far is stored."""
+        await self._all_told.wait()
+
+    async def close(self) -> None:
+        """Tell what is left to tell and `disconnected`, then close; gives up after five seconds without NATS."""
+        self._closing = True
+        with suppress(TimeoutError, Error):
+            async with asyncio.timeout(FAREWELL_LIMIT):
+                await self.flushed()
+                if connection := self.connection:
+                    await self._store("disconnected", AgentDisconnected(*connection, **self._stamp()))
+        for task in (self._reporter, self._opener):
+            if task is not None:
+                task.cancel()
+        await self._nc.close()
+
+    async def _open(self) -> None:
+        async def connected() -> None:
+            self._report_anew()
+
+        async def closed() -> None:
+            if not self._closing:  # for good, as the library sees it: an expired login, for example
+                self._on_trouble("NATS: the server closed the connection; connecting anew")
+                self._opener = asyncio.create_task(self._open())
+
+        async def trouble(error: Exception) -> None:
+            self._on_trouble(f"NATS: {str(error) or type(error).__name__}")
+
+        self._nc = Client()
+        await self._nc.connect(
+            self._servers,
+            max_reconnect_attempts=-1,
+            reconnected_cb=connected,
+            closed_cb=closed,
+            error_cb=trouble,
+            **{"reconnect_time_wait": RECONNECT_WAIT, "connect_timeout": CONNECT_LIMIT} | self._options,
+        )
+        await self._nc.subscribe(self._ping, cb=self._on_ping)
+        for subject in self._resyncs:
+            await self._nc.subscribe(subject, cb=self._on_resync)
+        self._report_anew()
+
+    def _report_anew(self) -> None:
+        """Start a reporter for the connection of now, which its reports name; the former one ends with its own."""
+        if self._reporter is not None:
+            self._reporter.cancel()
+        self._say_again()
+        if connection := self.connection:
+            self._reporter = asyncio.create_task(self._report(connection))
+
+    def _say_again(self) -> None:
+        self._connected_untold = True
+        if self._state is not None and not self._untold:
+            self._untold.append(self._state)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._all_told.clear()
+        self._news.set()
+
+    async def _report(self, connection: Connection) -> None:
+        while True:
+            if self._connected_untold:
+                self._connected_untold = False  # first: a resync may come while it is stored
+                await self._store("connected", AgentConnected(*connection, **self._stamp()))
+            elif self._untold:
+                state = self._untold[0]
+                await self._store("lifecycle", LifecycleChanged(*connection, state.name, **self._stamp(state)))
+                self._untold.popleft()
+            else:
+                self._all_told.set()
+                self._news.clear()
+                await self._news.wait()
+
+    def _stamp(self, state: _State | None = None) -> dict[str, Any]:
+        """Make the fields that all reports have; one told again gets a new id, or the stream would drop it."""
+        stamp: dict[str, Any] = {"id": str(uuid4()), "build_id": self.build_id, "at": datetime.now(UTC)}
+        return stamp | {"at": state.at, "exit_code": state.exit_code} if state else stamp
+
+    async def _store(self, kind: str, report: AgentEvent) -> None:
+        await publish_until_stored(self._nc, self._kinds[kind], msgspec.json.encode(report), report.id)
+
+    async def _on_resync(self, _: Msg) -> None:
+        self._say_again()
+
+    async def _on_ping(self, msg: Msg) -> None:
+        # Not the struct Pong: its module imports a third of the core, which every agent would pay for at its start.
+        pong = {"agent_id": self.agent_id, "build_id": self.build_id, "lifecycle": self.state, "at": datetime.now(UTC)}
+        with suppress(Error):
+            await msg.respond(msgspec.json.encode(pong))
