@@ -1,0 +1,61 @@
+"""One NATS server and one Postgres per test worker, and what a test needs of them."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Connections, fresh_database, remove_streams
+from workspaced.app.embedded_nats import NatsServer
+from workspaced.app.embedded_postgres import PostgresServer
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder D for servers; not `tmp_path`, whose parents pytest closes to Postgres' system user again and again."""
+    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NatsServer]:
+    """The worker's NATS server with the shipped nats.conf; tests ask for `nats`, which has no streams yet."""
+    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
+        server = NatsServer(Path(name))
+        asyncio.run(server.start())
+        yield server
+        asyncio.run(server.stop())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The worker's Postgres, fsync on; tests ask for `database`."""
+    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
+        server = PostgresServer(Path(name))
+        asyncio.run(server.start())
+        yield server
+        asyncio.run(server.stop())
+
+
+@pytest.fixture
+async def nats(nats_server: NatsServer) -> NatsServer:
+    """The worker's NATS server without any stream."""
+    await remove_streams(nats_server)
+    return nats_server
+
+
+@pytest.fixture
+async def connect(nats: NatsServer) -> AsyncIterator[Connections]:
+    """Clients of `nats` as a role: `client = await connect("engine")`; closed after the test."""
+    connections = Connections(nats)
+    yield connections
+    await connections.close()
+
+
+@pytest.fixture
+async def database(postgres: PostgresServer) -> AsyncIterator[str]:
+    """The DSN of an empty database of this test alone."""
+    async with fresh_database(postgres) as dsn:
+        yield dsn

@@ -1,0 +1,87 @@
+"""Real servers for tests: clients by role, what the server refused them, databases of one test's own."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+import nats
+from nats.aio.client import Client
+from nats.js.api import StreamInfo
+
+from workspaced.app.embedded_nats import NatsServer
+from workspaced.app.embedded_postgres import PostgresServer
+
+
+class Connections:
+    """Opens clients of one server as a role, and closes them all at the end of the test."""
+
+    def __init__(self, server: NatsServer) -> None:
+        self.server = server
+        self.refused: list[str] = []
+        """The server's words for what was not allowed, oldest first, in lower case as nats-py has them."""
+        self._clients: list[Client] = []
+
+    async def __call__(self, role: str, name: str | None = None) -> Client:
+        """A client of `role`, which comes back by itself when the server does."""
+        who = self.server.roles[role]
+        client = await nats.connect(
+            self.server.url,
+            name=name,
+            user=who.user,
+            password=who.password,
+            inbox_prefix=who.inbox_prefix.encode(),
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.05,
+            error_cb=self._note,
+        )
+        self._clients.append(client)
+        return client
+
+    async def refusals(self, client: Client) -> list[str]:
+        """What the server refused since the last call; it has read all that `client` sent until now."""
+        await asyncio.sleep(0)  # flush() sends its PING ahead of what still waits in the client
+        await client.flush()
+        refused, self.refused = self.refused, []
+        return refused
+
+    async def close(self) -> None:
+        """Close every client, also one whose server is away."""
+        for client in self._clients:
+            await client.close()
+
+    async def _note(self, error: Exception) -> None:
+        if "permissions violation" in str(error):
+            self.refused.append(str(error))
+
+
+async def remove_streams(server: NatsServer) -> None:
+    """Leave nothing of the last test in JetStream."""
+    connections = Connections(server)
+    try:
+        stream_api = (await connections("admin")).jetstream()
+        for info in await stream_api.streams_info():
+            await stream_api.delete_stream(_name_of(info))
+    finally:
+        await connections.close()
+
+
+@asynccontextmanager
+async def fresh_database(postgres: PostgresServer, template: str = "template1") -> AsyncIterator[str]:
+    """The DSN of a database of its own, a copy of `template` (to which nobody may be connected); dropped after."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(postgres.dsn)
+    try:
+        await admin.execute(f"create database {name} template {template}")
+        yield postgres.dsn_of(name)
+    finally:
+        with suppress(asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):  # the test ended the server
+            await admin.execute(f"drop database if exists {name} with (force)")
+        await admin.close()
+
+
+def _name_of(info: StreamInfo) -> str:
+    name = info.config.name
+    assert name is not None
+    return name
