@@ -48,7 +48,7 @@ async def nats(nats_server: NatsServer) -> NatsServer:
 
 @pytest.fixture
 async def connect(nats: NatsServer) -> AsyncIterator[Connections]:
-    """Clients of `nats` as a role: `client = await connect("engine")`; closed after the test."""
+    """Call it with a role, and it opens a client of `nats`, which is closed after the test."""
     connections = Connections(nats)
     yield connections
     await connections.close()

@@ -45,7 +45,8 @@ async def test_the_engine_ends_a_connection(connect: Connections) -> None:
     pull = await events_of(await connect("admin"))
     engine, agent = await connect("engine"), await connect("agent")
     _, coming = await advisory(pull, "agent")
-    await engine.publish(f"ws.kick.{coming['server']['id']}", json.dumps({"cid": agent.client_id}).encode())
+    # A request: the server does nothing on a kick without a reply subject.
+    await engine.request(f"ws.kick.{coming['server']['id']}", json.dumps({"cid": agent.client_id}).encode(), timeout=30)
     left, leaving = await advisory(pull, "agent")
 
     assert (left, leaving["reason"]) == ("ws.sys.disconnect", "Kicked")

@@ -141,9 +141,10 @@ async def test_a_deadline_fires_into_the_stream(connect: Connections) -> None:
     admin, engine = await connect("admin"), await connect("engine")
     timers = StreamConfig(name="TIMERS", subjects=["ws.timer.>", "ws.due.>"], allow_msg_schedules=True)
     await admin.jetstream().add_stream(timers)
-    due = await admin.subscribe("ws.due.>")
-    await connect.refusals(admin)
+    due = await admin.jetstream().pull_subscribe("ws.due.>", durable="engine", stream="TIMERS")
     headers = {"Nats-Schedule": "@at 2026-01-01T00:00:00Z", "Nats-Schedule-Target": "ws.due.deadline.c1"}
     await engine.jetstream().publish("ws.timer.deadline.c1", b"7", headers=headers)
 
-    assert (await due.next_msg(timeout=30)).data == b"7"
+    (message,) = await due.fetch(1, timeout=30)
+
+    assert (message.subject, message.data) == ("ws.due.deadline.c1", b"7")

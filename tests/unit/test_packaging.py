@@ -3,6 +3,7 @@
 import pkgutil
 import subprocess
 import sys
+import tomllib
 from importlib.resources import files
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def test_clients_import_light(module: str) -> None:
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def test_every_folder_with_code_ships() -> None:
+    """A new folder runs from a checkout at once; the wheel holds only what pyproject.toml lists."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {file.parent for package in PACKAGES for file in (ROOT / package).rglob("*.py")}
+
+    assert {"workspaced." + ".".join(folder.relative_to(ROOT).parts) for folder in folders} == set(listed)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
