@@ -9,8 +9,8 @@ from workspaced.fsm.errors import WorkspacedError
 
 
 class RefusedByStore(WorkspacedError):
-    """the store refused a value, such as a text with a NUL or a row that breaks an invariant"""
+    """the store refused a value, such as a text with a NUL or a row that breaks an invariant"""  # noqa: D400 - the message, as in fsm/errors.py
 
 
 class SchemaRefused(WorkspacedError):
-    """the database's schema is not the one this version of workspaced works with; run `workspaced migrate`"""
+    """the database's schema is not the one this version of workspaced works with; run `workspaced migrate`"""  # noqa: D400 - as above

@@ -21,6 +21,11 @@ SESSION = MappingProxyType(
         "TimeZone": "UTC",  # times in JSON that Postgres makes are in UTC then
         "plan_cache_mode": "force_generic_plan",  # a batch's statements are large to plan and the same every time
         "jit": "off",  # compiling takes longer than any query here
+        # Every query is a handful of index look-ups. Without these a plan made while tables are empty reads them whole,
+        # and stays until the next ANALYZE, when they may hold millions of rows.
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
     }
 )
 """Set at connect. Behind pgbouncer, set them on the database role and list them in `ignore_startup_parameters`."""

@@ -1,22 +1,33 @@
 """Rows as JSON, both ways: Postgres makes and reads it, msgspec does the same on this side."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import asyncpg
 import msgspec
 
 from workspaced.fsm.rows import Changes, Loaded
 
-_FIELDS = {
-    field.name: msgspec.json.Decoder(field.type).decode  # one decoder for each kind of rows, made once
-    for field in msgspec.structs.fields(Loaded)
-}
+T = TypeVar("T")
+_LOADED = {field.name: field.type for field in msgspec.structs.fields(Loaded)}
 _encode = msgspec.json.Encoder().encode
 
 
+@cache
+def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def rows_from(text: str, kind: type[T]) -> T:
+    """The JSON `text` as a `kind`, say `list[Chat]`."""
+    rows: T = _decoder(cast("Hashable", kind)).decode(text)
+    return rows
+
+
 def loaded_from(row: asyncpg.Record) -> Loaded:
-    """The `Loaded` of `load`'s one row, whose columns are its fields as JSON texts."""
-    return Loaded(**{name: decode(row[name]) for name, decode in _FIELDS.items()})
+    """The `Loaded` of one row whose columns are some of its fields, as JSON texts."""
+    return Loaded(**{name: _decoder(_LOADED[name]).decode(text) for name, text in row.items()})
 
 
 def rows_json(rows: Sequence[msgspec.Struct]) -> str:

@@ -33,9 +33,9 @@ create table workspaced.template_versions (
 );
 create index template_versions_template on workspaced.template_versions (template_id);
 
--- A template and its active version come in one statement; the check waits for the end of the transaction.
+-- A template and its first version come in one statement, at whose end both references are checked.
 alter table workspaced.templates add constraint templates_active_version
-    foreign key (active_version_id) references workspaced.template_versions deferrable initially deferred;
+    foreign key (active_version_id) references workspaced.template_versions;
 
 create table workspaced.workspaces (
     id uuid primary key,
@@ -233,3 +233,9 @@ create table workspaced.marks (
     name text primary key,
     text text not null
 );
+
+-- Rows that are updated all the time: room for the new one beside the old, and no waiting for a fifth to be dead.
+alter table workspaced.workspaces set (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
+alter table workspaced.builds set (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+alter table workspaced.agents set (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+alter table workspaced.chats set (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);

@@ -1,0 +1,2 @@
+-- What the engine remembers about its surroundings.
+select name, text from workspaced.marks

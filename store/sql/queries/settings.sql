@@ -1,0 +1,2 @@
+-- The stored settings.
+select name, text from workspaced.settings
