@@ -102,17 +102,21 @@ class AgentClient:
         await self._all_told.wait()
 
     async def close(self) -> None:
-        """Tell what is left to tell and `disconnected`, then close; gives up after five seconds without NATS."""
+        """Tell what is left to tell and `disconnected`, for at most five seconds, then close.
+
+        Without a connection nothing is told: the server has announced its end.
+        """
         self._closing = True
-        with suppress(TimeoutError, Error):
-            async with asyncio.timeout(FAREWELL_LIMIT):
-                await self.flushed()
-                if connection := self.connection:
+        if connection := self.connection:
+            with suppress(TimeoutError, Error):
+                async with asyncio.timeout(FAREWELL_LIMIT):
+                    await self.flushed()
                     await self._store("disconnected", AgentDisconnected(*connection, **self._stamp()))
         for task in (self._reporter, self._opener):
             if task is not None:
                 task.cancel()
-        await self._nc.close()
+        with suppress(AssertionError):  # the library's way to say that it was never connected
+            await self._nc.close()
 
     async def _open(self) -> None:
         async def connected() -> None:

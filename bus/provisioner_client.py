@@ -203,7 +203,8 @@ class ProvisionerClient:
         """Wait for the handler; on a cancel say so, give it the grace, then stop it by force."""
         canceled = asyncio.create_task(hand.canceled.wait())
         try:
-            await asyncio.wait({handling, canceled}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {handling, canceled}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not handling.done():
                 await hand.tell("canceling")
                 await asyncio.wait({handling}, timeout=self._cancel_grace)

@@ -1,0 +1,76 @@
+"""What an agent is told when it is started: a JSON file that only its owner may read, for it holds a password."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from workspaced.fsm.durations import parse_duration
+from workspaced.fsm.values import Id
+
+CONFIG_VARIABLE: Final = "WORKSPACED_AGENT_CONFIG"
+"""Names the file in the agent's environment; scripts do not get it."""
+
+
+class NatsLogin(Struct, frozen=True):
+    """Where NATS is and who one is there."""
+
+    url: str
+    user: str | None = None
+    password: str | None = None
+    inbox_prefix: str = "_INBOX"
+
+    def options(self) -> dict[str, Any]:
+        """As `nats.connect` takes them, besides the servers."""
+        return {"user": self.user, "password": self.password, "inbox_prefix": self.inbox_prefix}
+
+
+class AgentConfig(Struct, frozen=True):
+    """One agent of one build. Paths are absolute; `environment` is added to what scripts inherit."""
+
+    workspace_id: Id
+    build_id: Id
+    agent_id: Id
+    agent_name: str
+    nats: NatsLogin
+    folder: str
+    """Where scripts run."""
+    startup_script: str | None = None
+    """A bash script; none: ready at once."""
+    startup_script_timeout: str = "0s"
+    """After it `start_timeout` is reported and the script goes on; `0s`: never."""
+    startup_log: str | None = None
+    """Takes the script's output, from its start."""
+    startup_log_max_bytes: int = 8 * 1024 * 1024
+    stop_grace: str = "5s"
+    """How long scripts may take to end when the agent is told to."""
+    environment: dict[str, str] = {}
+
+    def script_environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """What scripts see: the agent's own environment without the way to its password, and who they run for."""
+        return {
+            **{name: value for name, value in inherited.items() if name != CONFIG_VARIABLE},
+            **self.environment,
+            "WORKSPACED_WORKSPACE_ID": self.workspace_id,
+            "WORKSPACED_BUILD_ID": self.build_id,
+            "WORKSPACED_AGENT_ID": self.agent_id,
+            "WORKSPACED_AGENT_NAME": self.agent_name,
+        }
+
+
+def read_config(path: Path) -> AgentConfig:
+    """The configuration in `path`. Raises ValueError with one line that says what is wrong."""
+    try:
+        config = msgspec.json.decode(path.read_bytes(), type=AgentConfig)
+    except OSError as error:
+        raise ValueError(f"cannot read the agent's configuration {path}: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise ValueError(f"the agent's configuration {path} is not valid: {error}") from None
+    for name in ("startup_script_timeout", "stop_grace"):
+        try:
+            parse_duration(getattr(config, name))
+        except ValueError as error:
+            raise ValueError(f"the agent's configuration {path} is not valid: {name}: {error}") from None
+    return config

@@ -1,0 +1,112 @@
+"""The local provisioner as a program."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+from msgspec import Struct
+from nats.aio.client import Client
+from nats.errors import Error
+
+from workspaced.bus.provisioner_client import ProvisionerClient
+from workspaced.provisioners.agent.config import NatsLogin
+from workspaced.provisioners.agent.program import stop_on_signals
+from workspaced.provisioners.local.provisioner import LocalProvisioner, end_all_agents
+
+_log = logging.getLogger(__name__)
+
+
+class ProvisionerConfig(Struct, frozen=True):
+    """A local provisioner of one tag. Limits are those of domain.md section 11."""
+
+    nats: NatsLogin
+    agent_nats: NatsLogin
+    """How agents connect; not as the provisioner does."""
+    root: Path
+    tag: str = "local"
+    concurrency: int = 10
+    supervise: bool = True
+    end_agents: bool = False
+    """End every agent when the provisioner ends; else workspaces outlive it."""
+    drain_limit: timedelta = timedelta(seconds=20)
+    """What jobs in hand get to finish when the provisioner is told to end."""
+    startup_script_timeout: timedelta = timedelta(0)
+    stop_grace: timedelta = timedelta(seconds=10)
+    job_extend: timedelta | None = None
+    job_attempts: int = 3
+    cancel_grace: timedelta = timedelta(minutes=10)
+    log_flush: timedelta = timedelta(milliseconds=250)
+
+
+async def run_provisioner(config: ProvisionerConfig, stopping: asyncio.Event | None = None) -> int:
+    """Take jobs until `stopping`, then drain; the exit code, 0 after a clean end.
+
+    Without `stopping` SIGTERM and SIGINT stop it. A server that is down is tried again for ever.
+    """
+    stopping = stopping or stop_on_signals()
+    provisioner = LocalProvisioner(
+        config.root,
+        config.agent_nats,
+        supervise=config.supervise,
+        startup_script_timeout=config.startup_script_timeout,
+        stop_grace=config.stop_grace,
+    )
+    await provisioner.take_over()
+    told = asyncio.create_task(stopping.wait())
+    try:
+        while not told.done():
+            # Once more only after the server closed the connection for good; jobs in hand come again.
+            await _serve(config, provisioner, told)
+    finally:
+        told.cancel()
+        provisioner.release()
+        if config.end_agents:
+            await end_all_agents(provisioner.root, config.stop_grace)
+    return 0
+
+
+async def _serve(config: ProvisionerConfig, provisioner: LocalProvisioner, told: asyncio.Task[bool]) -> None:
+    nc = Client()
+    client = ProvisionerClient(
+        nc,
+        config.tag,
+        concurrency=config.concurrency,
+        attempts=config.job_attempts,
+        log_flush=config.log_flush,
+        cancel_grace=config.cancel_grace,
+        extend=config.job_extend,
+    )
+
+    async def trouble(error: Exception) -> None:
+        _log.warning("NATS: %s", str(error) or type(error).__name__)
+
+    async def work() -> None:
+        await nc.connect(
+            config.nats.url,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.5,  # type: ignore[arg-type]  # seconds; the library passes it to asyncio.sleep
+            reconnected_cb=client.reconnected,
+            error_cb=trouble,
+            **config.nats.options(),
+        )
+        _log.info("provisioner %s takes jobs %r as %s", client.worker, config.tag, config.nats.user)
+        await client.run(provisioner.handle)
+
+    working = asyncio.create_task(work())
+    try:
+        await asyncio.wait([working, told], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            if nc.is_connected or nc.is_reconnecting:
+                await client.drain(config.drain_limit)
+            else:
+                working.cancel()
+        await working
+    except Error as error:
+        _log.warning("NATS: %s; connecting anew", str(error) or type(error).__name__)
+    except asyncio.CancelledError:
+        if not told.done():
+            raise
+    finally:
+        if not nc.is_closed:
+            await nc.close()
