@@ -104,19 +104,19 @@ def _job(stored: Stored, subject: subjects.JobEventSubject) -> Input:
 
 
 def _agent(stored: Stored, subject: subjects.AgentEventSubject) -> Input:
-    event: AgentEvent = decode_event(stored.body, _AGENT_EVENTS[subject.kind])
+    event: AgentEvent = decode_event(stored.body, _AGENT_EVENTS[subject.agent_event])
     return _input(stored, WorkspaceEvent(subject.workspace_id, event, subject.agent_id), event.id, event.at)
 
 
 def _due(stored: Stored, subject: subjects.DueSubject) -> Input:
     due: Due = decode_event(stored.body, Due)
-    if due.slot != subject.slot or due.__struct_config__.tag != subject.kind:
+    if due.slot != subject.slot or due.__struct_config__.tag != subject.timer:
         raise UndecodableMessage("bad_body", "another timer than the subject's")
     return _input(stored, due)
 
 
 def _advisory(stored: Stored, subject: subjects.AdvisorySubject) -> Input | None:
-    if subject.kind != "disconnect":
+    if subject.advisory != "disconnect":
         return None  # an agent tells its connection itself
     advisory: _Advisory = decode_event(stored.body, _Advisory)
     user = advisory.client.user

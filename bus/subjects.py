@@ -7,7 +7,8 @@ none of ours.
 
 import re
 from collections.abc import Callable, Container
-from typing import Final, get_args
+from itertools import repeat
+from typing import Any, Final, get_args
 
 from msgspec import Struct
 
@@ -211,19 +212,19 @@ class AgentEventSubject(Struct, frozen=True):
 
     workspace_id: str
     agent_id: str
-    kind: str
+    agent_event: str
 
 
 class AdvisorySubject(Struct, frozen=True):
     """`ws.sys.connect` or `ws.sys.disconnect`."""
 
-    kind: str
+    advisory: str
 
 
 class DueSubject(Struct, frozen=True):
     """`ws.due.<kind>.<slot>`."""
 
-    kind: str
+    timer: str
     slot: str
 
 
@@ -243,7 +244,7 @@ class CancelSubject(Struct, frozen=True):
 class ResyncSubject(Struct, frozen=True):
     """`ws.resync` or `ws.resync.<workspace_id>`."""
 
-    workspace_id: str | None
+    workspace_id: str | None = None
 
 
 class LogSubject(Struct, frozen=True):
@@ -292,108 +293,60 @@ Subject = (
 def parse(subject: str) -> Subject:
     """What `subject` names. Raises UndecodableMessage, `bad_subject` or `unknown_kind`."""
     tokens = subject.split(".")
-    family = _FAMILIES.get(tokens[1]) if len(tokens) > 1 and tokens[0] == "ws" else None
-    if family is None:
-        raise _unknown(subject)
-    try:
-        return family(tokens[2:])
-    except _BadToken as error:
-        reason = "bad_subject"
-        raise UndecodableMessage(reason, f"{str(error)[:100]!r} is no id, in {subject[:200]}") from None
-    except LookupError:
-        raise _unknown(subject) from None
+    if tokens[:2] == ["ws", "dead"] and tokens[2:]:
+        return DeadSubject(".".join(tokens[2:]))
+    for form, kind in _FORMS.get(".".join(tokens[:2]), ()):
+        if len(form) == len(tokens) and all(part in (token, _FIELD) for part, token in zip(form, tokens, strict=True)):
+            fields = (token for part, token in zip(form, tokens, strict=True) if part == _FIELD)
+            named: Subject = kind(*map(_checked, kind.__struct_fields__, fields, repeat(subject)))
+            return named
+    raise UndecodableMessage("unknown_kind", f"nobody knows {subject[:200]}")
 
 
-class _BadToken(Exception):
-    """A token that should be an id or a tag and is not."""
-
-
-def _unknown(subject: str) -> UndecodableMessage:
-    reason = "unknown_kind"
-    return UndecodableMessage(reason, f"nobody knows {subject[:200]}")
-
-
-def _uuid(token: str) -> str:
-    if _UUID.fullmatch(token) is None:
-        raise _BadToken(token)
+def _checked(field: str, token: str, subject: str) -> str:
+    if field not in _WORDS:
+        if (is_tag if field == "provisioner" else is_uuid)(token):
+            return token
+        raise UndecodableMessage("bad_subject", f"{token[:100]!r} is no {field}, in {subject[:200]}")
+    if token not in _WORDS[field]:
+        raise UndecodableMessage("unknown_kind", f"nobody knows {subject[:200]}")
     return token
 
 
-def _known(token: str, known: Container[str]) -> str:
-    if token not in known:
-        raise LookupError(token)
-    return token
-
-
-def _exactly(tokens: list[str], count: int) -> list[str]:
-    if len(tokens) != count:
-        raise LookupError
-    return tokens
-
-
-def _parse_command(tokens: list[str]) -> Subject:
-    chat_id, verb = _exactly(tokens, 2)
-    return CommandSubject(_uuid(chat_id), _known(verb, COMMANDS))
-
-
-def _parse_event(tokens: list[str]) -> Subject:
-    workspace_id = _uuid(tokens[0])
-    match tokens[1:]:
-        case ["job", status]:
-            return JobEventSubject(workspace_id, _known(status, JOB_STATUSES))
-        case ["build", "created"]:
-            return BuildCreatedSubject(workspace_id)
-        case ["agent", agent_id, kind]:
-            return AgentEventSubject(workspace_id, _uuid(agent_id), _known(kind, AGENT_KINDS))
-    raise LookupError
-
-
-def _parse_due(tokens: list[str]) -> Subject:
-    kind, slot = _exactly(tokens, 2)
-    return DueSubject(_known(kind, TIMER_KINDS), _uuid(slot))
-
-
-def _parse_job(tokens: list[str]) -> Subject:
-    provisioner, job_id = _exactly(tokens, 2)
-    if not is_tag(provisioner):
-        raise _BadToken(provisioner)
-    return JobSubject(provisioner, _uuid(job_id))
-
-
-def _parse_resync(tokens: list[str]) -> Subject:
-    return ResyncSubject(_uuid(_exactly(tokens, 1)[0]) if tokens else None)
-
-
-def _parse_log(tokens: list[str]) -> Subject:
-    workspace_id, build_id = _exactly(tokens, 2)
-    return LogSubject(_uuid(workspace_id), _uuid(build_id))
-
-
-def _parse_chat(tokens: list[str]) -> Subject:
-    chat_id, state = _exactly(tokens, 2)
-    return ChatSubject(_uuid(chat_id), _known(state, STATES))
-
-
-def _parse_agent(tokens: list[str]) -> Subject:
-    agent_id, verb = _exactly(tokens, 2)
-    _known(verb, ("ping",))
-    return PingSubject(_uuid(agent_id))
-
-
-def _parse_dead(tokens: list[str]) -> Subject:
-    return DeadSubject(".".join(tokens) if tokens else _known("", ()))
-
-
-_FAMILIES: dict[str, Callable[[list[str]], Subject]] = {
-    "cmd": _parse_command,
-    "event": _parse_event,
-    "sys": lambda tokens: AdvisorySubject(_known(_exactly(tokens, 1)[0], ("connect", "disconnect"))),
-    "due": _parse_due,
-    "job": _parse_job,
-    "cancel": lambda tokens: CancelSubject(_uuid(_exactly(tokens, 1)[0])),
-    "resync": _parse_resync,
-    "log": _parse_log,
-    "chat": _parse_chat,
-    "agent": _parse_agent,
-    "dead": _parse_dead,
+_FIELD: Final = ""
+"""Stands in a form where the struct's next field is; no token of a legal subject is empty."""
+_WORDS: Final[dict[str, Container[str]]] = {
+    "verb": frozenset(COMMANDS),
+    "status": JOB_STATUSES,
+    "state": STATES,
+    "agent_event": AGENT_KINDS,
+    "advisory": frozenset({"connect", "disconnect"}),
+    "timer": TIMER_KINDS,
 }
+"""Fields that are one of some words; the others are ids."""
+
+
+def _forms(*pairs: tuple[str, Callable[..., Subject]]) -> dict[str, list[tuple[list[str], Any]]]:
+    """Forms by their first two tokens, `*` where a field stands."""
+    forms: dict[str, list[tuple[list[str], Any]]] = {}
+    for text, kind in pairs:
+        tokens = [_FIELD if token == "*" else token for token in text.split(".")]  # noqa: S105  # no password
+        forms.setdefault(".".join(tokens[:2]), []).append((tokens, kind))
+    return forms
+
+
+_FORMS: Final = _forms(
+    ("ws.cmd.*.*", CommandSubject),
+    ("ws.event.*.job.*", JobEventSubject),
+    ("ws.event.*.agent.*.*", AgentEventSubject),
+    ("ws.event.*.build.created", BuildCreatedSubject),
+    ("ws.due.*.*", DueSubject),
+    ("ws.sys.*", AdvisorySubject),
+    ("ws.job.*.*", JobSubject),
+    ("ws.cancel.*", CancelSubject),
+    ("ws.resync.*", ResyncSubject),
+    ("ws.resync", ResyncSubject),
+    ("ws.log.*.*", LogSubject),
+    ("ws.chat.*.*", ChatSubject),
+    ("ws.agent.*.ping", PingSubject),
+)

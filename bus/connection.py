@@ -1,0 +1,77 @@
+"""Opening a connection that comes back by itself."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from nats.aio.client import Client
+from nats.errors import AuthorizationError
+from nats.errors import Error as NatsError
+
+from workspaced.fsm.errors import Unavailable
+
+RECONNECT_WAIT: Final = timedelta(seconds=0.5)
+CONNECT_LIMIT: Final = timedelta(seconds=10)
+
+Callback = Callable[[], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
+
+
+async def open_connection(
+    url: str,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    inbox_prefix: str = "_INBOX",
+    name: str | None = None,
+    limit: timedelta = CONNECT_LIMIT,
+    on_reconnected: Callback | None = None,
+    on_closed: Callback | None = None,
+) -> Client:
+    """A connection to NATS at `url`, which is tried for `limit` and then kept for good: it reconnects without end.
+
+    `inbox_prefix` is the role's own (`_INBOX_chatd`). What the server refuses later is logged. Raises Unavailable.
+    """
+    faults: list[Exception] = []
+
+    async def note(error: Exception) -> None:
+        if connection.is_connected:
+            _log.warning("NATS: %s", error)
+        else:
+            faults[:] = [error]
+
+    connection = Client()
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            await connection.connect(
+                url,
+                user=user,
+                password=password,
+                inbox_prefix=inbox_prefix.encode(),
+                name=name,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_WAIT.total_seconds(),  # type: ignore[arg-type]  # parts of seconds are fine
+                error_cb=note,
+                reconnected_cb=on_reconnected,
+                closed_cb=on_closed,
+            )
+    except (NatsError, OSError, TimeoutError) as error:
+        await connection.close()
+        raise Unavailable(_reason(url, user, faults[0] if faults else error)) from None
+    return connection
+
+
+def _reason(url: str, user: str | None, fault: Exception) -> str:
+    """One line; the password that a URL may hold is not in it."""
+    try:
+        parts = urlsplit(url)
+        where = f"{parts.hostname}:{parts.port or 4222}"
+    except ValueError:
+        return "the NATS URL is not one: nats://host:port is expected"
+    if isinstance(fault, AuthorizationError):
+        return f"NATS at {where} refuses user {user or parts.username!r}; check name and password"
+    return f"NATS at {where} does not answer: {str(fault) or type(fault).__name__}"

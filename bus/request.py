@@ -1,0 +1,63 @@
+"""One request to the engine's API, repeated while nobody answers."""
+
+import asyncio
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from msgspec import Struct
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+
+from workspaced.bus import subjects
+from workspaced.bus.codec import decoder, encode
+from workspaced.bus.faults import error_in
+from workspaced.fsm.errors import Unavailable, WorkspacedError
+
+T = TypeVar("T")
+
+PAUSE: Final = timedelta(seconds=0.25)
+"""Before the second attempt; doubled before each further one."""
+
+
+class Patience(Struct, frozen=True):
+    """How long a client asks: each attempt up to `timeout`, `attempts` in all."""
+
+    timeout: timedelta = timedelta(seconds=5)
+    attempts: int = 3
+
+
+async def request(connection: Client, verb: str, message: object, kind: type[T], patience: Patience) -> T:
+    """The answer to `message`, decoded as `kind`; sent again, unchanged, after 503 and when nobody answers.
+
+    Sending again is harmless: a command is known by its request_id. Raises what the engine raised, and Unavailable
+    when no attempt was answered.
+    """
+    body, pause = encode(message), PAUSE.total_seconds()
+    for attempt in range(1, patience.attempts + 1):
+        try:
+            return await _once(connection, verb, body, kind, patience)
+        except Unavailable:
+            if attempt == patience.attempts:
+                raise
+        await asyncio.sleep(pause)
+        pause *= 2
+    raise Unavailable
+
+
+async def _once(connection: Client, verb: str, body: bytes, kind: type[T], patience: Patience) -> T:
+    subject, seconds = subjects.api(verb), patience.timeout.total_seconds()
+    try:
+        answer = await connection.request(subject, body, timeout=seconds)
+    except NoRespondersError:
+        raise Unavailable("no workspaced engine is running; start one and try again") from None
+    except (NatsError, OSError, TimeoutError) as error:  # a request that is not permitted ends here too
+        raise Unavailable(
+            f"no answer to {verb} within {seconds:g} s ({type(error).__name__}); try again with the same request_id"
+        ) from None
+    if fault := error_in(answer):
+        raise fault
+    try:
+        return decoder(kind).decode(answer.data)
+    except ValueError as error:
+        raise WorkspacedError(f"the answer to {verb} is not what this client expects", detail=str(error)) from None

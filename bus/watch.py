@@ -1,0 +1,198 @@
+"""Watching chats: each version once, in order, none older than one seen before, across reconnects.
+
+All watchers of a chat share one subscription, and a watcher that waits is an entry in a list: no task, no timer, no
+request. The order of things is subscribe, then read, then drop what is not newer, so nothing falls between.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from workspaced.bus import subjects
+from workspaced.bus.codec import decoder
+from workspaced.bus.messages import Push
+from workspaced.fsm.errors import NotFound, Unavailable, WorkspacedError
+from workspaced.fsm.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from nats.aio.subscription import Subscription
+
+BACKLOG: Final = 1000
+"""Snapshots kept for a watcher that does not read; beyond it the oldest are dropped."""
+_READS_AT_ONCE: Final = 16
+_PAUSE: Final = 1.0
+"""Seconds between attempts to read again after a reconnect."""
+
+Read = Callable[[str], Awaitable[Snapshot]]
+
+_log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Iterates over a chat's snapshots, the current one first, for one reader; leave its context to end it."""
+
+    def __init__(self, feeds: "Feeds", chat_id: str) -> None:
+        self._feeds = feeds
+        self._chat_id = chat_id
+        self._backlog: deque[Snapshot] = deque(maxlen=BACKLOG)
+        self._news = asyncio.Event()
+        self._fault: Exception | None = None
+        self._version = 0
+
+    async def __aenter__(self) -> Self:
+        await self._feeds.join(self._chat_id, self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._feeds.leave(self._chat_id, self)
+
+    def __aiter__(self) -> AsyncIterator[Snapshot]:
+        return self
+
+    async def __anext__(self) -> Snapshot:
+        """The next newer snapshot; waits for it. Raises Unavailable when the connection is closed for good."""
+        while not self._backlog:
+            if self._fault:
+                raise self._fault
+            self._news.clear()
+            await self._news.wait()
+        return self._backlog.popleft()
+
+    def offer(self, snapshot: Snapshot) -> None:
+        """Keep `snapshot` for the reader if it is newer than the last one."""
+        if snapshot.version > self._version:
+            self._version = snapshot.version
+            self._backlog.append(snapshot)
+            self._news.set()
+
+    def end(self, fault: Exception) -> None:
+        """Nothing will come any more."""
+        self._fault = fault
+        self._news.set()
+
+
+class _Feed:
+    """What all watchers of one chat share."""
+
+    def __init__(self) -> None:
+        self.watches: list[Watch] = []
+        self.latest: Snapshot | None = None
+        self.opening = asyncio.Lock()
+        self.subscription: Subscription | None = None
+
+    async def on_message(self, message: Msg) -> None:
+        try:
+            push: Push = decoder(Push).decode(message.data)
+        except ValueError as error:  # of a newer engine, or of somebody who may publish there and should not
+            _log.warning("a push on %s cannot be read: %s", message.subject, error)
+            return
+        self.take(push.snapshot)
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Pass `snapshot` on, unless it is not newer than what was passed on before."""
+        if self.latest is not None and snapshot.version <= self.latest.version:
+            return
+        self.latest = snapshot
+        for watch in self.watches:
+            watch.offer(snapshot)
+
+
+class Feeds:
+    """The chats that are watched over one connection."""
+
+    def __init__(self, connection: Client, read: Read) -> None:
+        """`read` gives a chat's current snapshot and raises NotFound for a chat without a row."""
+        self._connection = connection
+        self._read = read
+        self._feeds: dict[str, _Feed] = {}
+        self._catching_up: asyncio.Task[None] | None = None
+
+    async def join(self, chat_id: str, watch: Watch) -> None:
+        """Have `watch` offered the chat's current snapshot, if it has one, and every newer one."""
+        feed = self._feeds.setdefault(chat_id, _Feed())
+        feed.watches.append(watch)
+        try:
+            async with feed.opening:  # the first one opens, the others wait for it
+                if feed.subscription is None:
+                    await self._open(chat_id, feed)  # offers what it reads to all that wait
+                elif feed.latest is not None:
+                    watch.offer(feed.latest)
+        except BaseException:
+            await self.leave(chat_id, watch)
+            raise
+
+    async def leave(self, chat_id: str, watch: Watch) -> None:
+        """Offer nothing more; the last watcher takes the subscription along."""
+        feed = self._feeds.get(chat_id)
+        if feed is None or watch not in feed.watches:
+            return
+        feed.watches.remove(watch)
+        if not feed.watches:
+            del self._feeds[chat_id]
+            if feed.subscription is not None:
+                with suppress(NatsError):  # closed or about to be: then it is gone anyhow
+                    await feed.subscription.unsubscribe()
+
+    def reconnected(self) -> None:
+        """Pushes may have been missed: read every watched chat again, in the background, until it worked."""
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        self._catching_up = asyncio.create_task(self._catch_up(set(self._feeds)))
+
+    def close(self) -> None:
+        """The connection is closed for good: whoever watches is told."""
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        fault = Unavailable("the connection to NATS is closed")
+        for feed in self._feeds.values():
+            for watch in feed.watches:
+                watch.end(fault)
+
+    async def _open(self, chat_id: str, feed: _Feed) -> None:
+        subscription = await self._connection.subscribe(subjects.chat_all(chat_id), cb=feed.on_message)
+        try:
+            await self._reach_server()
+            feed.take(await self._read(chat_id))
+        except NotFound:
+            pass  # its first version will be pushed
+        except BaseException:
+            await subscription.unsubscribe()
+            raise
+        feed.subscription = subscription
+
+    async def _reach_server(self) -> None:
+        await asyncio.sleep(0)  # flush() sends its PING ahead of a SUB that still waits in the client
+        try:
+            await self._connection.flush()
+        except (NatsError, OSError) as error:
+            raise Unavailable(f"NATS does not answer ({type(error).__name__})") from None
+
+    async def _catch_up(self, chats: set[str]) -> None:
+        room = asyncio.Semaphore(_READS_AT_ONCE)
+
+        async def read(chat_id: str) -> None:
+            async with room:
+                feed = self._feeds.get(chat_id)
+                try:
+                    if feed is not None:
+                        feed.take(await self._read(chat_id))
+                except NotFound:
+                    pass
+                except WorkspacedError:
+                    return
+                chats.discard(chat_id)
+
+        while chats:
+            await asyncio.gather(*(read(chat_id) for chat_id in list(chats)))
+            if chats:
+                await asyncio.sleep(_PAUSE)
