@@ -1,0 +1,160 @@
+"""The engine's side of a provisioner's test: jobs on the queue, and everything that is reported about them."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from tests.servers import Connections
+from workspaced.bus import streams, subjects
+from workspaced.provisioners import processes
+from workspaced.provisioners.agent.config import NatsLogin
+from workspaced.provisioners.local.folder import Folder, WorkspaceRecord
+
+SAFETY_NET = 30.0
+"""Seconds after which a test gives up; never the thing measured."""
+
+Body = dict[str, Any]
+
+
+def new_id() -> str:
+    """A fresh id."""
+    return str(uuid4())
+
+
+def a_job(transition: str = "start", *, workspace_id: str | None = None, number: int = 1, **changes: Any) -> Body:
+    """A job as the engine writes it; `source` and `parameters` and any other field may be given."""
+    source = changes.pop("source", {"startup_script": "true"})
+    return {
+        "id": new_id(),
+        "at": datetime.now(UTC).isoformat(),
+        "job_id": new_id(),
+        "build_id": new_id(),
+        "build_number": number,
+        "transition": transition,
+        "workspace": {"id": workspace_id or new_id(), "name": "amber-fox-1a2b", "ttl_ms": None},
+        "owner": {"id": new_id(), "name": "ada"},
+        "organization_id": new_id(),
+        "template": {"id": new_id(), "name": "plain", "version_id": new_id(), "source": source},
+        "parameters": {},
+        "preset_id": None,
+        "agent_secret": None,
+        "prior_build_id": None,
+    } | changes
+
+
+def next_job(job: Body, transition: str, **changes: Any) -> Body:
+    """The following job for the same workspace."""
+    return a_job(transition, workspace_id=job["workspace"]["id"], number=job["build_number"] + 1, **changes)
+
+
+class Engine:
+    """Publishes jobs and hears reports, in the order of their arrival."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._heard: list[tuple[str, Body]] = []
+        self._news = asyncio.Condition()
+        self.nc: Client
+
+    async def start(self, *, job_lease: timedelta = timedelta(seconds=30)) -> None:
+        """Make the streams, with the queue of tag `local`, and listen."""
+        self.nc = await self._connections("admin")
+        await streams.ensure(self.nc, ("local",), streams.Limits(job_lease=job_lease))
+        await self.nc.subscribe("ws.event.>", cb=self._on_message)
+        await self.nc.subscribe("ws.log.>", cb=self._on_message)
+        await self.nc.flush()
+
+    def login(self, role: str) -> NatsLogin:
+        """How `role` connects to the test's server."""
+        who = self._connections.server.roles[role]
+        return NatsLogin(self._connections.server.url, who.user, who.password, who.inbox_prefix)
+
+    async def send(self, job: Body) -> None:
+        """Put a job on the queue."""
+        message_id = f"{job['workspace']['id']}:{job['build_id']}"
+        await self.nc.jetstream().publish(
+            subjects.job("local", job["job_id"]), json.dumps(job).encode(), headers={"Nats-Msg-Id": message_id}
+        )
+
+    async def cancel(self, job: Body) -> None:
+        """Have whoever works on the job stop."""
+        body = {
+            "job_id": job["job_id"],
+            "build_id": job["build_id"],
+            "workspace_id": job["workspace"]["id"],
+            "reason": "canceled",
+        }
+        await self.nc.publish(subjects.cancel(job["job_id"]), json.dumps(body).encode())
+
+    async def resync(self, workspace_id: str | None = None) -> None:
+        """Ask for everything once more."""
+        await self.nc.publish(subjects.resync(workspace_id), b"{}")
+
+    async def hear(self, wanted: Callable[[str, Body], bool]) -> Body:
+        """The first report that is `wanted` and was not heard before; it waits for it."""
+        async with asyncio.timeout(SAFETY_NET), self._news:
+            while True:
+                for heard in self._heard:
+                    if wanted(*heard):
+                        self._heard.remove(heard)
+                        return heard[1]
+                await self._news.wait()
+
+    async def job(self, job: Body, status: str) -> Body:
+        """The next report that `job` has this status."""
+        subject = subjects.job_event(job["workspace"]["id"], status)
+        return await self.hear(lambda of, body: of == subject and body["job_id"] == job["job_id"])
+
+    async def agent(self, job: Body, kind: str) -> Body:
+        """The next report of that kind by an agent of the job's build."""
+        tokens = f"ws.event.{job['workspace']['id']}.agent."
+        return await self.hear(
+            lambda of, body: of.startswith(tokens) and of.endswith(f".{kind}") and body["build_id"] == job["build_id"]
+        )
+
+    async def lifecycle(self, job: Body, state: str) -> Body:
+        """The next report that an agent of the job's build is at `state`."""
+        return await self.hear(
+            lambda of, body: (
+                of.endswith(".lifecycle") and body["build_id"] == job["build_id"] and body["state"] == state
+            )
+        )
+
+    def log(self, job: Body) -> list[Body]:
+        """The lines of the job's build that were heard."""
+        subject = subjects.log(job["workspace"]["id"], job["build_id"])
+        return [body for of, body in self._heard if of == subject]
+
+    def reports(self, job: Body) -> list[str]:
+        """What was heard of the job's workspace and not asked for, by the ends of subjects; lifecycles by state."""
+        tokens = f"ws.event.{job['workspace']['id']}."
+        return [body.get("state") or of.rpartition(".")[2] for of, body in self._heard if of.startswith(tokens)]
+
+    async def queue_is_empty(self) -> bool:
+        """Whether every job was acknowledged."""
+        info = await self.nc.jetstream().stream_info(subjects.JOBS)
+        return info.state.messages == 0
+
+    async def _on_message(self, msg: Msg) -> None:
+        async with self._news:
+            self._heard.append((msg.subject, json.loads(msg.data)))
+            self._news.notify_all()
+
+
+def processes_of(workspace_id: str) -> list[processes.Process]:
+    """Every process of a workspace, on this machine."""
+    return processes.carrying("WORKSPACED_WORKSPACE_ID", workspace_id)
+
+
+def record_of(root: Path, job: Body) -> WorkspaceRecord:
+    """What the provisioner remembers of the job's workspace."""
+    record = Folder(root, job["workspace"]["id"]).record()
+    assert record is not None
+    return record
