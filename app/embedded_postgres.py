@@ -13,6 +13,7 @@ import stat
 import subprocess
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -97,6 +98,9 @@ class PostgresServer:
     async def stop(self) -> None:
         """End it in peace: sessions are closed, a checkpoint is written."""
         await self._process.stop()
+        if self._sockets != self._data:
+            with suppress(OSError):  # gone already
+                self._sockets.rmdir()
 
     async def kill(self) -> None:
         """SIGKILL, for tests; the next start replays the log."""
