@@ -205,7 +205,7 @@ class ProvisionerClient:
         try:
             either: set[asyncio.Future[Any]] = {handling, canceled}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not handling.done():
+            if hand.canceled.is_set():  # said also when the handler heeded it at once
                 await hand.tell("canceling")
                 await asyncio.wait({handling}, timeout=self._cancel_grace)
         finally:

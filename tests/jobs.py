@@ -5,10 +5,9 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from tests.servers import Connections
@@ -16,6 +15,9 @@ from workspaced.bus import streams, subjects
 from workspaced.provisioners import processes
 from workspaced.provisioners.agent.config import NatsLogin
 from workspaced.provisioners.local.folder import Folder, WorkspaceRecord
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
 
 SAFETY_NET = 30.0
 """Seconds after which a test gives up; never the thing measured."""
@@ -28,8 +30,8 @@ def new_id() -> str:
     return str(uuid4())
 
 
-def a_job(transition: str = "start", *, workspace_id: str | None = None, number: int = 1, **changes: Any) -> Body:
-    """A job as the engine writes it; `source` and `parameters` and any other field may be given."""
+def a_job(transition: str = "start", *, workspace_id: str | None = None, number: int = 1, **changes: object) -> Body:
+    """A job as the engine writes it; `source`, `parameters` and any other field may be given."""
     source = changes.pop("source", {"startup_script": "true"})
     return {
         "id": new_id(),
@@ -49,7 +51,7 @@ def a_job(transition: str = "start", *, workspace_id: str | None = None, number:
     } | changes
 
 
-def next_job(job: Body, transition: str, **changes: Any) -> Body:
+def next_job(job: Body, transition: str, **changes: object) -> Body:
     """The following job for the same workspace."""
     return a_job(transition, workspace_id=job["workspace"]["id"], number=job["build_number"] + 1, **changes)
 
