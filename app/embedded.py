@@ -1,9 +1,8 @@
 """Both servers of one folder D, for one `workspaced up` at a time."""
 
-import asyncio
 import fcntl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +40,5 @@ async def embedded_servers(folder: Path) -> AsyncIterator[Servers]:
     What an earlier owner left behind after a SIGKILL is ended first; data, secrets and ports are taken over.
     """
     with sole_owner(folder):
-        nats, postgres = NatsServer(folder), PostgresServer(folder)
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(nats.stop)
-            stack.push_async_callback(postgres.stop)
-            await asyncio.gather(nats.start(), postgres.start())
+        async with NatsServer(folder) as nats, PostgresServer(folder) as postgres:
             yield Servers(nats, postgres)

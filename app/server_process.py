@@ -94,14 +94,25 @@ class ServerProcess:
             lock.write(b"%d" % self._child.pid)
 
     async def ready(self, claim: Callable[[], bool], patience_s: float) -> None:
-        """Return once `claim()` holds. Raises `ServerFailed` with the log's last line when the server ends before."""
+        """Return once `claim()` holds. Raises `ServerFailed` with the log's last line when the server ends before.
+
+        A server that did not get ready, or was not waited for to the end, is killed.
+        """
         child = self._child
-        if child is None or not await _until(lambda: claim() or _gone(child), patience_s):
-            raise ServerFailed(f"{self.name} was not ready within {patience_s:.0f} s, see {self.log}")
+        if child is None:
+            raise ServerFailed(f"{self.name} was not started")
+        try:
+            in_time = await _until(lambda: claim() or _gone(child), patience_s)
+        except asyncio.CancelledError:
+            await self.kill()
+            raise
         if _gone(child):
             self._child = None
             lines = self.log.read_text(errors="replace").splitlines() or ["it said nothing"]
             raise ServerFailed(f"{self.name} ended at once: {lines[-1]} (see {self.log})")
+        if not in_time:
+            await self.kill()
+            raise ServerFailed(f"{self.name} was not ready within {patience_s:.0f} s, see {self.log}")
 
     async def stop(self) -> None:
         """End the child and return once it is gone; nothing happens when none runs."""

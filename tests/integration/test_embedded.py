@@ -167,6 +167,18 @@ async def test_a_port_that_is_asked_for_is_used_or_refused(folder: Path) -> None
         await NatsServer(folder, port=taken.getsockname()[1]).start()
 
 
+async def test_a_start_that_is_not_waited_for_leaves_nothing(folder: Path) -> None:
+    """Ctrl-C while Postgres makes ready: whoever was started is gone when the error comes out."""
+    server = PostgresServer(folder)
+    start = asyncio.create_task(server.start())
+    await asyncio.sleep(0)  # it runs to where it first waits: for the server to get ready
+    pid = server.pid
+    start.cancel()
+    await asyncio.wait([start])
+
+    assert (start.cancelled(), lives(pid)) == (True, False)
+
+
 async def test_secrets_are_for_the_owner(folder: Path) -> None:
     """The file is 0600, and no password stands on a command line or in a log."""
     async with NatsServer(folder) as server:
