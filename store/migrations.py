@@ -10,7 +10,7 @@ import asyncpg
 from workspaced.store.errors import SchemaRefused
 from workspaced.store.pool import Executor, connect
 from workspaced.store.queries import query
-from workspaced.store.refusals import in_our_words
+from workspaced.store.refusals import LATER, first_line, in_our_words
 
 FOLDER = files("workspaced.store") / "sql" / "migrations"
 
@@ -65,21 +65,22 @@ async def migrate(dsn: str, known: tuple[Migration, ...] | None = None) -> list[
     """Applies what is missing, all in one transaction; returns the names of what was applied, in order.
 
     Any number of runners may race: an advisory lock lets one at a time through. Raises SchemaRefused as `pending`
-    does, Unavailable when the database cannot be reached; a file that fails leaves nothing behind.
+    does and when a file fails, which leaves nothing behind; Unavailable when the database cannot be reached.
     """
-    with in_our_words():
-        connection = await connect(dsn)
-        try:
+    connection = await connect(dsn)
+    try:
+        with in_our_words():
             async with connection.transaction():
-                await connection.execute(query("migrations_begin"))
+                await _run(connection, "the schema cannot be made", query("migrations_begin"))
                 todo = pending(known_migrations() if known is None else known, await _applied(connection))
                 for migration in todo:
-                    await connection.execute(migration.text)
+                    name = f"migration {migration.version} ({migration.name}) failed, and nothing was applied"
+                    await _run(connection, name, migration.text)
                     await connection.execute(
                         query("migrations_note"), migration.version, migration.name, migration.sha256
                     )
-        finally:
-            await connection.close()
+    finally:
+        await connection.close()
     return [migration.name for migration in todo]
 
 
@@ -94,6 +95,16 @@ async def check_schema(executor: Executor, known: tuple[Migration, ...] | None =
         raise SchemaRefused(
             f"the database's schema is {len(todo)} migrations behind ({todo[0].name} is next); run `workspaced migrate`"
         )
+
+
+async def _run(connection: "asyncpg.Connection[asyncpg.Record]", failure: str, text: str) -> None:
+    """Run statements whose failure is the operator's to mend."""
+    try:
+        await connection.execute(text)
+    except LATER:
+        raise
+    except asyncpg.PostgresError as error:
+        raise SchemaRefused(f"{failure}: {first_line(error)}") from error
 
 
 async def _applied(executor: Executor) -> list[Applied]:

@@ -24,6 +24,7 @@ SESSION = MappingProxyType(
         # Every query is a handful of index look-ups. Without these a plan made while tables are empty reads them whole,
         # and stays until the next ANALYZE, when they may hold millions of rows.
         "enable_seqscan": "off",
+        "enable_bitmapscan": "off",
         "enable_hashjoin": "off",
         "enable_mergejoin": "off",
     }

@@ -211,7 +211,9 @@ class PostgresStore:
     async def prune(self, before: datetime) -> int:
         """One statement, with time enough for a first run."""
         with in_our_words():
-            return int(await self.pool.fetchval(query("prune"), before, timeout=PRUNE_SECONDS))
+            async with self.pool.acquire() as connection, connection.transaction():
+                await connection.fetch(query("plan_freely"))
+                return int(await connection.fetchval(query("prune"), before, timeout=PRUNE_SECONDS))
 
     async def _look(self, name: str, *arguments: object) -> asyncpg.Record:
         """The one row of a query that is planned anew for its arguments."""

@@ -43,13 +43,13 @@ def in_our_words() -> Iterator[None]:
     except WorkspacedError:
         raise
     except AGAIN as error:
-        raise VersionConflict(detail=_first_line(error)) from error
+        raise VersionConflict(detail=first_line(error)) from error
     except NEVER as error:
-        raise RefusedByStore(detail=_first_line(error)) from error
+        raise RefusedByStore(detail=first_line(error)) from error
     except LATER as error:
         raise Unavailable from error  # without detail: this one goes out to callers
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """What happened, without the row that Postgres shows below."""
     return str(error).partition("\n")[0]

@@ -2,5 +2,6 @@
 select
     set_config('plan_cache_mode', 'force_custom_plan', true),
     set_config('enable_seqscan', 'on', true),
+    set_config('enable_bitmapscan', 'on', true),
     set_config('enable_hashjoin', 'on', true),
     set_config('enable_mergejoin', 'on', true)
