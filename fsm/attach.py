@@ -1,0 +1,61 @@
+"""The command `attach`: bind the chat to a workspace that exists, or to another chat's (domain.md 2.5)."""
+
+from msgspec.structs import replace
+
+from workspaced.fsm.chat import Chat
+from workspaced.fsm.commands import Attach
+from workspaced.fsm.errors import BadRequest, NotFound
+from workspaced.fsm.facts import Facts
+from workspaced.fsm.plan import Plan
+from workspaced.fsm.state import WAITING
+from workspaced.fsm.world import World
+
+
+def attach(world: World, chat: Chat, facts: Facts | None, command: Attach) -> Plan:
+    """Bind the chat; its former workspace is not touched. Raises the errors of domain.md 2.5."""
+    if (command.workspace_id is None) == (command.from_chat_id is None):
+        raise BadRequest("name either workspace_id or from_chat_id", field="workspace_id")
+    if command.from_chat_id is not None:
+        return _as_child(world, chat, command.from_chat_id)
+    target = world.facts.get(command.workspace_id or "")
+    if target is None or target.workspace.deleted or target.workspace.owner_id != chat.owner_id:
+        raise BadRequest(
+            "Workspace not found or you do not have access to this resource",
+            code="workspace_not_found",
+            field="workspace_id",
+        )
+    if target.workspace.organization_id != chat.organization_id:
+        raise BadRequest(
+            "Workspace does not belong to the specified organization.", code="wrong_organization", field="workspace_id"
+        )
+    if facts is not None and facts.workspace.id == target.workspace.id:
+        return Plan("exists", chat)
+    if chat.state in WAITING:
+        return Plan("conflict", chat, build_id=facts.build.id if facts and facts.build else None)
+    return Plan("accepted", _bound_to(chat, target), build_id=_in_flight(target))
+
+
+def _as_child(world: World, chat: Chat, parent_id: str) -> Plan:
+    parent = world.chats.get(parent_id)
+    if parent is None or parent.version == 0:
+        raise NotFound("parent chat is not known", code="parent_not_found", field="from_chat_id")
+    child = replace(
+        chat,
+        parent_chat_id=parent.id,
+        owner_id=parent.owner_id,
+        owner_name=parent.owner_name,
+        organization_id=parent.organization_id,
+    )
+    target = world.facts_of(parent)
+    if target is None or target.workspace.deleted:
+        return Plan("accepted", replace(child, workspace_id=None, build_id=None, agent_id=None))
+    return Plan("accepted", _bound_to(child, target), build_id=_in_flight(target))
+
+
+def _bound_to(chat: Chat, target: Facts) -> Chat:
+    """(workspace, latest build, null): the machine then walks up to where that workspace stands."""
+    return replace(chat, workspace_id=target.workspace.id, build_id=None, agent_id=None)
+
+
+def _in_flight(target: Facts) -> str | None:
+    return target.build.id if target.build and target.in_flight else None

@@ -1,0 +1,76 @@
+"""Which rows a batch of inputs concerns."""
+
+from collections.abc import Iterable
+
+from workspaced.fsm.commands import Attach, Command, Create
+from workspaced.fsm.create import check_template_id, name_candidates
+from workspaced.fsm.effects import ChatDeadline
+from workspaced.fsm.errors import BadRequest
+from workspaced.fsm.events import AgentConnected, AgentDisconnected, ConnectionLost
+from workspaced.fsm.inputs import Ask, Input, WorkspaceEvent
+from workspaced.fsm.rows import Needs
+from workspaced.fsm.values import Connection
+from workspaced.fsm.world import World
+
+
+def needs_of(inputs: Iterable[Input]) -> Needs:
+    """The rows to lock and load before the inputs can be decided; every set sorted."""
+    keys: set[str] = set()
+    workspaces: set[str] = set()
+    chats: set[str] = set()
+    connections: set[Connection] = set()
+    templates: set[str] = set()
+    requests: set[tuple[str, str]] = set()
+    for item in inputs:
+        keys.add(item.key)
+        match item.payload:
+            case Ask(command=command):
+                chats |= _chats(command)
+                requests.add((command.chat_id, command.request_id))
+                templates |= _templates(command)
+                if isinstance(command, Attach) and command.workspace_id:
+                    workspaces.add(command.workspace_id)
+            case WorkspaceEvent(workspace_id=workspace_id, event=event):
+                workspaces.add(workspace_id)
+                if isinstance(event, AgentConnected | AgentDisconnected):
+                    connections.add((event.server_id, event.client_id))
+            case ConnectionLost(server_id=server_id, client_id=client_id):
+                connections.add((server_id, client_id))
+            case ChatDeadline(chat_id=chat_id):
+                chats.add(chat_id)
+            case due:
+                workspaces.add(due.workspace_id)
+    return Needs(
+        keys=tuple(sorted(keys)),
+        workspaces=tuple(sorted(workspaces)),
+        chats=tuple(sorted(chats)),
+        connections=tuple(sorted(connections)),
+        templates=tuple(sorted(templates)),
+        requests=tuple(sorted(requests)),
+    )
+
+
+def names_asked(world: World, inputs: Iterable[Input]) -> list[tuple[str, str]]:
+    """(owner id, lower-case name) of every name that a create may choose; the names are drawn here and kept."""
+    asked = []
+    for item in inputs:
+        if isinstance(item.payload, Ask) and isinstance(command := item.payload.command, Create):
+            template = next((world.templates[key] for key in _templates(command) if key in world.templates), None)
+            names = name_candidates(world, command, template)
+            world.names[command.chat_id, command.request_id] = names
+            asked += [(command.owner.id, name.lower()) for name in names]
+    return asked
+
+
+def _chats(command: Command) -> set[str]:
+    parent = command.from_chat_id if isinstance(command, Attach) else None
+    return {command.chat_id, parent} if parent else {command.chat_id}
+
+
+def _templates(command: Command) -> set[str]:
+    if not isinstance(command, Create):
+        return set()
+    try:
+        return {check_template_id(command.template_id)}
+    except BadRequest:
+        return set()

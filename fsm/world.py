@@ -1,0 +1,204 @@
+"""What a batch knows and has decided so far: rows as loaded, with the changes of the inputs before on top.
+
+A plain accumulator without I/O. Inputs are applied to it one after another; at the end `changes` is what to write and
+`said` is what to say once that is committed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import Raw, Struct, field
+from msgspec.structs import replace
+
+from workspaced.fsm.chat import Chat
+from workspaced.fsm.deadlines import Limits
+from workspaced.fsm.effects import ChatDeadline, Effect, SetTimer
+from workspaced.fsm.errors import WorkspacedError
+from workspaced.fsm.facts import Agent, Build, Facts, Workspace
+from workspaced.fsm.ids import Ids
+from workspaced.fsm.inputs import Input
+from workspaced.fsm.rows import Changes, ChatWrite, Departure, InputRow, Loaded, StaleRow, TransitionRow
+from workspaced.fsm.settings import Settings, settings_from
+from workspaced.fsm.snapshot import Snapshot, Typical, take_snapshot
+from workspaced.fsm.state import WAITING, State
+from workspaced.fsm.template import Template, TemplateVersion
+from workspaced.fsm.values import Connection
+
+TypicalOf = Callable[[str, State], Typical | None]
+
+
+class Answer(Struct, frozen=True):
+    """The answer to a command: the stored outcome with the snapshot of now, or the error it was refused with."""
+
+    reply_to: str
+    row: InputRow
+    snapshot: Snapshot | None
+    replayed: bool = False
+
+
+class Said(Struct):
+    """What to say once the batch is committed, in this order."""
+
+    transitions: list[TransitionRow] = field(default_factory=list)
+    replayed: list[TransitionRow] = field(default_factory=list)
+    """Transitions of inputs that were applied before; they are in the store already."""
+    effects: list[Effect] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+
+
+class World:
+    """Rows of one batch, changed in memory."""
+
+    def __init__(
+        self, loaded: Loaded, now: datetime, ids: Ids, defaults: Settings, typical: TypicalOf = lambda *_: None
+    ) -> None:
+        """`defaults` are the process's settings, under the stored ones."""
+        self.now, self.ids, self.typical = now, ids, typical
+        self.received = now
+        """When the stream stored the input that is being applied."""
+        self.settings = settings_from(loaded.settings, defaults) if loaded.settings else defaults
+        self.templates: Mapping[str, Template] = {template.id: template for template in loaded.templates}
+        self.versions: Mapping[str, TemplateVersion] = {version.id: version for version in loaded.versions}
+        self.facts = _facts(loaded)
+        self.chats: dict[str, Chat] = {}
+        self.bound: dict[str, set[str]] = {}
+        self.taken: set[tuple[str, str]] = set()
+        """(owner id, lower-case name) of live workspaces, as far as this batch's creates ask."""
+        self.names: dict[tuple[str, str], list[str]] = {}
+        """By (chat id, request id) the names that a create may choose from."""
+        self.departed: set[Connection] = {(gone.server_id, gone.client_id) for gone in loaded.departures}
+        self.inputs = {row.key: row for row in loaded.inputs}
+        self.requests = {(row.chat_id, row.request_id): row for row in loaded.inputs if row.request_id}
+        self.applied: dict[str, list[TransitionRow]] = {}
+        for row in loaded.transitions:
+            self.applied.setdefault(row.input_key, []).append(row)
+        for chat in loaded.chats:
+            self._bind(chat)
+        self.said = Said()
+        self._changes = Changes()
+        self._expected = {chat.id: chat.version for chat in loaded.chats}
+        self._workspaces: dict[str, Workspace] = {}
+        self._builds: dict[str, Build] = {}
+        self._agents: dict[tuple[str, str], Agent] = {}
+        self._moved: set[str] = set()
+
+    def limits(self, facts: Facts | None) -> Limits:
+        """The deadlines in force for a workspace."""
+        return Limits(self.settings, self.templates.get(facts.workspace.template_id) if facts else None)
+
+    def facts_of(self, chat: Chat | None) -> Facts | None:
+        """What is known of the chat's workspace."""
+        return self.facts.get(chat.workspace_id) if chat and chat.workspace_id else None
+
+    def chats_of(self, workspace_id: str) -> list[Chat]:
+        """The chats bound to a workspace, by id."""
+        return [self.chats[chat_id] for chat_id in sorted(self.bound.get(workspace_id, ()))]
+
+    def snapshot(self, chat: Chat) -> Snapshot:
+        """The chat as anyone may see it now."""
+        facts = self.facts_of(chat)
+        typical = self.typical(facts.workspace.template_id, chat.state) if facts else None
+        return take_snapshot(chat, facts, self.now, self.settings.agent_connection_timeout, typical)
+
+    def put_facts(self, facts: Facts, *, closed: Build | None = None) -> None:
+        """Keep what is known of a workspace now; only rows that changed are written."""
+        before = self.facts.get(facts.workspace.id)
+        if closed is not None:
+            self._builds[closed.id] = closed
+        if before is None or before.workspace is not facts.workspace:
+            self._workspaces[facts.workspace.id] = facts.workspace
+        if facts.build is not None and (before is None or before.build is not facts.build):
+            self._builds[facts.build.id] = facts.build
+        known = set(map(id, before.agents)) if before else set()
+        for agent in facts.agents:
+            if id(agent) not in known:
+                self._agents[agent.build_id, agent.id] = agent
+        self.facts[facts.workspace.id] = facts
+
+    def put_chat(self, before: Chat, steps: Iterable[Chat], item: Input) -> None:
+        """Keep a chat's transitions; the last one's deadline is armed."""
+        source, rows = before, []
+        for chat in steps:
+            rows.append(self._transition(source, chat, item))
+            source = chat
+        if not rows:
+            return
+        armed = source.deadline_at is not None and source.deadline_version >= rows[0].version
+        if armed and source.deadline_at is not None:
+            timer = SetTimer(source.deadline_at, ChatDeadline(source.id, source.deadline_version))
+            rows[-1] = replace(rows[-1], effects=(timer,))
+        self._unbind(before)
+        self._bind(source)
+        self._moved.add(source.id)
+        self.said.transitions += rows
+
+    def put_input(self, row: InputRow) -> None:
+        """Keep the record of an input, so that a redelivery or a repeated request finds it."""
+        self._changes.inputs.append(row)
+        self.inputs[row.key] = row
+        if row.request_id:
+            self.requests[row.chat_id, row.request_id] = row
+
+    def put_stale(self, workspace_id: str, item: Input, reason: str) -> None:
+        """Keep that a report came too late."""
+        self._changes.stale.append(StaleRow(workspace_id, self.now, item.id, item.key, item.subject, reason))
+
+    def put_departure(self, connection: Connection) -> None:
+        """Keep that a connection is gone which no agent has named yet."""
+        if connection not in self.departed:
+            self.departed.add(connection)
+            self._changes.departures.append(Departure(*connection, at=self.now))
+
+    def changes(self) -> Changes:
+        """The rows to write."""
+        changes = self._changes
+        changes.workspaces = list(self._workspaces.values())
+        changes.builds = sorted(self._builds.values(), key=lambda build: (build.workspace_id, build.build_number))
+        changes.agents = list(self._agents.values())
+        changes.chats = [ChatWrite(self.chats[key], self._expected.get(key, 0)) for key in sorted(self._moved)]
+        changes.transitions = self.said.transitions
+        return changes
+
+    def _transition(self, source: Chat, chat: Chat, item: Input) -> TransitionRow:
+        facts, cause = self.facts_of(chat), chat.cause
+        if cause is None:
+            raise WorkspacedError
+        spent = self.now - source.entered_at if source.entered_at and source.state is not chat.state else timedelta(0)
+        return TransitionRow(
+            chat_id=chat.id,
+            version=chat.version,
+            workspace_id=chat.workspace_id,
+            template_id=facts.workspace.template_id if facts else None,
+            from_state=source.state,
+            to_state=chat.state,
+            cause=cause,
+            at=self.now,
+            took_ms=spent // timedelta(milliseconds=1) if spent and source.state in WAITING else None,
+            build_id=facts.build.id if facts and facts.build else None,
+            agent_id=chat.agent_id,
+            failure=chat.failure,
+            input_id=item.id,
+            input_key=item.key,
+            snapshot=Raw(msgspec.json.encode(self.snapshot(chat))),
+        )
+
+    def _bind(self, chat: Chat) -> None:
+        self.chats[chat.id] = chat
+        if chat.workspace_id:
+            self.bound.setdefault(chat.workspace_id, set()).add(chat.id)
+
+    def _unbind(self, chat: Chat) -> None:
+        if chat.workspace_id:
+            self.bound.get(chat.workspace_id, set()).discard(chat.id)
+
+
+def _facts(loaded: Loaded) -> dict[str, Facts]:
+    builds = {build.workspace_id: build for build in loaded.builds}
+    agents: dict[str, list[Agent]] = {}
+    for agent in loaded.agents:
+        agents.setdefault(agent.workspace_id, []).append(agent)
+    return {
+        workspace.id: Facts(workspace, builds.get(workspace.id), tuple(agents.get(workspace.id, ())))
+        for workspace in loaded.workspaces
+    }
