@@ -44,8 +44,7 @@ class Pull:
         """`epoch` is the stream's, from `streams.check`; `woken` is shared by pulls that are taken together."""
         self.stream = stream
         self.consumer = consumer
-        self.patience = _MISSED * heartbeat.total_seconds()
-        """Seconds without a word after which `unheard` should be called."""
+        self._patience = _MISSED * heartbeat.total_seconds()
         self._connection = connection
         self._epoch = epoch
         self._cap = cap
@@ -65,13 +64,14 @@ class Pull:
         self._woken = woken or asyncio.Event()
         self._fault: Unavailable | None = None
         self._subscription: Subscription | None = None
-        self._heard = False
+        self._heard_at = 0.0
 
     async def start(self) -> None:
         """Subscribe and ask."""
         self._subscription = await self._connection.subscribe(
             f"{self._inbox}.*", cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
+        self._begin_anew()
         await self._ask()
 
     async def take(self) -> list[Stored]:
@@ -79,13 +79,10 @@ class Pull:
 
         Raises Unavailable when the consumer is gone or nobody serves the stream: check the streams, then take again.
         """
+        self._woken.clear()  # before looking, so that what comes while we look is not slept over
         while not (batch := await self.drain()):
+            await wait_for_any([self], self._woken)
             self._woken.clear()
-            try:
-                async with asyncio.timeout(self.patience):
-                    await self._woken.wait()
-            except TimeoutError:
-                await self.unheard()
         return batch
 
     async def drain(self) -> list[Stored]:
@@ -97,12 +94,14 @@ class Pull:
         await self._ask()
         return batch
 
-    async def unheard(self) -> None:
-        """To be called when `patience` passed: without a heartbeat meanwhile, the requests are lost and made anew."""
-        if not self._heard:
-            self._begin_anew()
-            await self._ask()
-        self._heard = False
+    @property
+    def lost_at(self) -> float:
+        """On the loop's clock: without a word until then, not even a heartbeat, the requests are lost."""
+        return self._heard_at + self._patience
+
+    def give_up(self) -> None:
+        """The requests are lost; the next `drain` makes them anew."""
+        self._begin_anew()
 
     def reconnected(self) -> None:
         """The connection came back, the requests did not; call it from the connection's `reconnected_cb`."""
@@ -126,9 +125,10 @@ class Pull:
     def _begin_anew(self) -> None:
         self._round += 1
         self._credit = 0
+        self._heard_at = asyncio.get_running_loop().time()
 
     async def _on_message(self, message: Msg) -> None:
-        self._heard = True
+        self._heard_at = asyncio.get_running_loop().time()
         if message.reply:  # status lines have none
             self._waiting.append(from_delivery(message, self._epoch))
             self._credit = max(0, self._credit - 1)
@@ -171,14 +171,10 @@ class Intake:
 
     async def take(self) -> list[Stored]:
         """What has arrived on any of them, at least one message and at most `cap` of each. Raises as `Pull.take`."""
+        self._woken.clear()
         while not (batch := [stored for pull in self.pulls for stored in await pull.drain()]):
+            await wait_for_any(self.pulls, self._woken)
             self._woken.clear()
-            try:
-                async with asyncio.timeout(self.pulls[0].patience):
-                    await self._woken.wait()
-            except TimeoutError:
-                for pull in self.pulls:
-                    await pull.unheard()
         return batch
 
     def reconnected(self) -> None:
@@ -189,6 +185,18 @@ class Intake:
     async def stop(self) -> list[Stored]:
         """As `Pull.stop`."""
         return [stored for pull in self.pulls for stored in await pull.stop()]
+
+
+async def wait_for_any(pulls: list[Pull], woken: asyncio.Event) -> None:
+    """Wait until one of `pulls`, which all set `woken`, has something to drain or has lost its requests."""
+    try:
+        async with asyncio.timeout_at(min(pull.lost_at for pull in pulls)):
+            await woken.wait()
+    except TimeoutError:
+        now = asyncio.get_running_loop().time()
+        for pull in pulls:
+            if pull.lost_at <= now:
+                pull.give_up()
 
 
 async def ack(connection: Client, batch: Iterable[Stored]) -> None:
