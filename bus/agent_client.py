@@ -122,6 +122,11 @@ class AgentClient:
         async def connected() -> None:
             self._report_anew()
 
+        async def disconnected() -> None:
+            # Else it goes on into the library's buffer, which the next connection sends: in the name of this one.
+            if self._reporter is not None:
+                self._reporter.cancel()
+
         async def closed() -> None:
             if not self._closing:  # for good, as the library sees it: an expired login, for example
                 self._on_trouble("NATS: the server closed the connection; connecting anew")
@@ -135,6 +140,7 @@ class AgentClient:
             self._servers,
             max_reconnect_attempts=-1,
             reconnected_cb=connected,
+            disconnected_cb=disconnected,
             closed_cb=closed,
             error_cb=trouble,
             **{"reconnect_time_wait": RECONNECT_WAIT, "connect_timeout": CONNECT_LIMIT} | self._options,

@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 
 from workspaced.bus import subjects
+from workspaced.bus.until_stored import ask
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
@@ -67,7 +68,7 @@ class JobQueue:
         subject, told = f"$JS.API.CONSUMER.INFO.{subjects.JOBS}.{self.tag}", False
         while not self._closed:
             with suppress(Error, msgspec.DecodeError):
-                reply = await self._nc.request(subject, timeout=INFO_LIMIT)
+                reply = await ask(self._nc, subject, b"", INFO_LIMIT)
                 if config := msgspec.json.decode(reply.data, type=_ConsumerInfo).config:
                     self.lease = timedelta(microseconds=config.ack_wait / 1000)
                     break
@@ -141,7 +142,8 @@ class JobQueue:
 
     async def _wait(self, seconds: float | None) -> bool:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
             return True
         return False
 

@@ -26,7 +26,7 @@ from nats.errors import Error
 from workspaced.bus import subjects
 from workspaced.bus.job_in_hand import Handler, JobCanceled, JobFailed, JobIds, JobInHand, failure
 from workspaced.bus.job_queue import JobQueue
-from workspaced.bus.until_stored import publish_until_stored
+from workspaced.bus.until_stored import ask, publish_until_stored
 from workspaced.fsm.effects import Job
 from workspaced.fsm.events import AgentReport, BuildCreated
 from workspaced.fsm.values import JobStatus, Parameters, Transition
@@ -173,7 +173,7 @@ class ProvisionerClient:
             await hand.build_log.end()
             await hand.tell(status, **more)
             with suppress(Error):  # not confirmed: the job comes again and ends the same way
-                await self._nc.request(msg.reply, b"+ACK", timeout=CONFIRM_LIMIT)
+                await ask(self._nc, msg.reply, b"+ACK", CONFIRM_LIMIT)
 
     async def _outcome(self, msg: Msg, hand: JobInHand, handler: Handler) -> tuple[JobStatus, dict[str, Any]]:
         """Run the handler; the terminal status, and what else to report of it."""
@@ -228,13 +228,14 @@ class ProvisionerClient:
         held_until = time.monotonic() + lease
         while (left := held_until - time.monotonic()) > 0:
             with suppress(TimeoutError):
-                await asyncio.wait_for(hand.lost.wait(), min(extend, left))
+                async with asyncio.timeout(min(extend, left)):
+                    await hand.lost.wait()
                 return
             asked_at = time.monotonic()
             if asked_at >= held_until:
                 return  # stopped and resumed, or the loop was blocked: asking now might extend somebody else's lease
             with suppress(Error):
-                await self._nc.request(msg.reply, b"+WPI", timeout=max(0.01, min(extend, held_until - asked_at)))
+                await ask(self._nc, msg.reply, b"+WPI", min(extend, held_until - asked_at))
                 held_until = asked_at + lease
 
     def _finished(self, delivery: asyncio.Task[None]) -> None:

@@ -1,39 +1,60 @@
 """Publishing that ends only when the stream has the message: what provisioners and agents report must not get lost."""
 
 import asyncio
+import json
+from typing import Final
 from uuid import uuid4
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error, MaxPayloadError
-from nats.js.errors import APIError
 
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 2.0
-ACK_LIMIT = 5.0
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 2.0
+ACK_LIMIT: Final = 5.0
 """Seconds: the pauses between attempts, and how long one attempt waits for the stream's word."""
 
-BAD_REQUEST = 400
+_BAD_REQUEST: Final = 400
+
+
+class Refused(Error):
+    """The stream will never take this message, however often it comes."""
 
 
 async def publish_until_stored(nc: Client, subject: str, body: bytes, message_id: str | None = None) -> None:
     """Publish `body` and return when its stream has stored it; tries for ever, with back-off, while NATS is away.
 
     Every attempt has the same message id, so that the stream keeps one of them (deduplication window: 2 min). Raises
-    ConnectionClosedError when `nc` is closed for good and `Error` for what no repetition helps: a body too large.
+    ConnectionClosedError when `nc` is closed for good, and MaxPayloadError or Refused when repeating would not help.
     """
     headers = {"Nats-Msg-Id": message_id or str(uuid4())}
     pause = FIRST_PAUSE
     while True:
         try:
-            await nc.jetstream().publish(subject, body, timeout=ACK_LIMIT, headers=headers)
+            answer = await ask(nc, subject, body, ACK_LIMIT, headers)
         except (ConnectionClosedError, MaxPayloadError):
             raise
-        except APIError as error:
-            if error.code == BAD_REQUEST:  # the stream refuses this very message: too large for it
-                raise
         except (Error, OSError):
             pass  # away, reconnecting, no stream yet, no word in time
         else:
-            return
+            fault = json.loads(answer.data).get("error")
+            if fault is None:
+                return
+            if fault.get("code") == _BAD_REQUEST:  # this very message: too large for the stream
+                raise Refused(f"{subject}: {fault.get('description')}")
         await asyncio.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def ask(nc: Client, subject: str, body: bytes, limit: float, headers: dict[str, str] | None = None) -> Msg:
+    """One request, `limit` in seconds, that never outlives its task's cancellation. Raises as `nc.request` does.
+
+    The library waits with `asyncio.wait_for`, which before Python 3.12 forgets a cancel that comes together with the
+    answer; a reporter or a lease that was told to end would then go on.
+    """
+    try:
+        return await nc.request(subject, body, timeout=limit, headers=headers)
+    finally:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
