@@ -8,7 +8,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from nats.aio.client import Client
-from nats.errors import AuthorizationError
 from nats.errors import Error as NatsError
 
 from workspaced.fsm.errors import Unavailable
@@ -72,6 +71,6 @@ def _reason(url: str, user: str | None, fault: Exception) -> str:
         where = f"{parts.hostname}:{parts.port or 4222}"
     except ValueError:
         return "the NATS URL is not one: nats://host:port is expected"
-    if isinstance(fault, AuthorizationError):
+    if "authorization" in str(fault).lower():  # the library has a class for it and does not use it here
         return f"NATS at {where} refuses user {user or parts.username!r}; check name and password"
     return f"NATS at {where} does not answer: {str(fault) or type(fault).__name__}"
