@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import asyncpg
 
 from workspaced.fsm.errors import Unavailable
-from workspaced.store.refusals import LATER, NEVER
+from workspaced.store.refusals import LATER
 
 if TYPE_CHECKING:  # generic for type checkers only
     from asyncpg.pool import PoolConnectionProxy
@@ -20,6 +20,8 @@ SESSION = MappingProxyType(
         "application_name": "workspaced",
         "TimeZone": "UTC",  # times in JSON that Postgres makes are in UTC then
         "plan_cache_mode": "force_generic_plan",  # a batch's statements are large to plan and the same every time
+        # An engine that is stopped, or whose host is lost, must not keep its locks: the others wait for them.
+        "idle_in_transaction_session_timeout": "10s",
         "jit": "off",  # compiling takes longer than any query here
         # Every query is a handful of index look-ups. Without these a plan made while tables are empty reads them whole,
         # and stays until the next ANALYZE, when they may hold millions of rows.
@@ -61,7 +63,7 @@ async def open_pool(dsn: str, *, size: int, statement_cache_size: int) -> "Pool"
             server_settings=dict(SESSION),
             reset=_nothing_to_reset,
         )
-    except (*LATER, *NEVER) as error:
+    except (*LATER, ValueError) as error:
         raise unreachable(error) from error
 
 
@@ -69,7 +71,7 @@ async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
     """One connection outside any pool, without a limit on statements. Raises Unavailable with the reason."""
     try:
         return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, server_settings=dict(SESSION))
-    except (*LATER, *NEVER) as error:
+    except (*LATER, ValueError) as error:
         raise unreachable(error) from error
 
 

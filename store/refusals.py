@@ -18,7 +18,6 @@ NEVER = (
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,  # a text too long for its index
     UnicodeEncodeError,  # half a surrogate pair
-    ValueError,  # asyncpg's own DataError, which is an InterfaceError too and must not look like a lost connection
 )
 LATER = (
     OSError,
@@ -29,6 +28,7 @@ LATER = (
     asyncpg.CannotConnectNowError,
     asyncpg.OperatorInterventionError,  # shut down, or the statement was canceled
     asyncpg.InsufficientResourcesError,  # disk full, too many connections
+    asyncpg.IdleInTransactionSessionTimeoutError,  # we were stopped for a while, and our locks are gone
     asyncpg.ReadOnlySQLTransactionError,  # a standby: the failover is not over
     asyncpg.InvalidAuthorizationSpecificationError,  # a password that is being changed
     asyncpg.InvalidCatalogNameError,
@@ -47,6 +47,9 @@ def in_our_words() -> Iterator[None]:
     except NEVER as error:
         raise RefusedByStore(detail=first_line(error)) from error
     except LATER as error:
+        if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+            # asyncpg's own DataError: a value that it cannot send. It must not look like a lost connection.
+            raise RefusedByStore(detail=first_line(error)) from error
         raise Unavailable from error  # without detail: this one goes out to callers
 
 

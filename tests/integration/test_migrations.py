@@ -106,3 +106,5 @@ async def test_a_database_that_cannot_be_reached_is_named_in_one_line(database: 
         await migrate("postgresql://user:secret@127.0.0.1:1/x")
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+    with pytest.raises(Unavailable, match="cannot reach the database: "):
+        await migrate("mysql://x:secret@y:port/z")

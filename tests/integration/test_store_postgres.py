@@ -212,6 +212,33 @@ async def test_a_lost_connection_is_unavailable_and_the_store_recovers(store: Po
     assert not (await store.read(Needs(chats=(CHAT,)))).workspaces[0].was_ready
 
 
+async def test_a_batch_that_stands_still_loses_its_locks(store: PostgresStore) -> None:
+    """A stopped engine keeps nobody waiting, and writes nothing when it goes on."""
+    await put_one(store)
+    assert await store.pool.fetchval("show idle_in_transaction_session_timeout") == "10s"
+
+    async def stand_still() -> None:
+        async with store.batch(Needs(chats=(CHAT,))) as stopped:
+            connection = stopped._connection  # noqa: SLF001 - ten seconds are too long for a test
+            await connection.execute("set local idle_in_transaction_session_timeout = '20ms'")
+            await put(store, Changes(workspaces=[a_workspace(was_ready=True)]), Needs(chats=(CHAT,)))
+            await stopped.write(Changes(workspaces=[a_workspace(was_ready=False)]))
+
+    with pytest.raises(Unavailable):
+        await stand_still()
+
+    assert (await store.read(Needs(chats=(CHAT,)))).workspaces[0].was_ready
+
+
+async def test_a_stored_row_that_cannot_be_read_is_our_fault(store: PostgresStore) -> None:
+    """It must not send the message that met it to DEAD."""
+    await put_one(store)
+    await store.pool.execute("update workspaced.chats set failure = null, cause = '[]'")
+
+    with pytest.raises(msgspec.ValidationError):
+        await store.read(Needs(chats=(CHAT,)))
+
+
 async def test_nobody_there_is_unavailable_in_one_line() -> None:
     """At start, with the reason."""
     store = PostgresStore("postgresql://user:secret@127.0.0.1:1/x")
