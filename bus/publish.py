@@ -95,8 +95,9 @@ class Publisher:
         try:
             for message in messages:
                 await self._send(message, batch)
-            if batch.open:
-                async with asyncio.timeout(self._time_limit):
+            async with asyncio.timeout(self._time_limit):
+                while batch.open:  # the last answer so far may come before the last message is sent
+                    batch.done.clear()
                     await batch.done.wait()
         except TimeoutError:
             raise NotStored(batch.refusals, len(batch.open)) from None

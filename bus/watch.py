@@ -1,8 +1,8 @@
 """Watching chats: each version once, in order, none older than one seen before, across reconnects.
 
 All watchers of a chat share one subscription (and with it the one reading task of nats-py); a watcher that waits is an
-entry in a list: no task, no timer, no request. The order of things is subscribe, then read, then drop what is not newer,
-so nothing falls between.
+entry in a list: no task, no timer, no request. The order of things is subscribe, then read, then drop what is not
+newer, so nothing falls between.
 """
 
 import asyncio

@@ -59,6 +59,13 @@ async def test_a_batch_is_stored(publisher: Publisher, admin: Client) -> None:
     assert await stored(admin, "CHATS") == 300
 
 
+async def test_answers_that_overtake_the_sending(as_admin: Publisher, admin: Client) -> None:
+    """A batch larger than the client's buffer is answered in part before it is sent; still all of it is waited for."""
+    await as_admin.publish(Message(EVENT, bytes(4096), with_id(str(number))) for number in range(1500))
+
+    assert await stored(admin, "EVENTS") >= 1500
+
+
 async def test_a_refusal_in_the_middle(as_admin: Publisher, admin: Client) -> None:
     """One message too large for its stream is named; those around it are stored."""
     batch = [Message(EVENT, b"x" * (MAX_BODY + 1 if number == 5 else 10), with_id(str(number))) for number in range(10)]

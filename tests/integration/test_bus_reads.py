@@ -71,9 +71,12 @@ async def test_a_second_attempt(engine: Client, connect: Connections) -> None:
     page = await read_logs(engine, LogsRequest(BUILD))
     rest = await read_logs(engine, LogsRequest(BUILD, after=4))
 
-    assert [
-        (line.seq, line.output) for line in page.lines
-    ] == [(1, "line 1"), (2, "line 2"), (4, "again"), (5, "and again")]
+    assert [(line.seq, line.output) for line in page.lines] == [
+        (1, "line 1"),
+        (2, "line 2"),
+        (4, "again"),
+        (5, "and again"),
+    ]
     assert [line.output for line in rest.lines] == ["and again"]
     assert not page.ended
 
