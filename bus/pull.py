@@ -159,6 +159,7 @@ class Intake:
     ) -> None:
         """`consumers` are (stream, consumer); `epochs` come from `streams.check`."""
         self._woken = asyncio.Event()
+        self._ended = False
         self.pulls = [
             Pull(connection, stream, consumer, epochs[stream], cap=cap, woken=self._woken)
             for stream, consumer in consumers
@@ -170,12 +171,17 @@ class Intake:
             await pull.start()
 
     async def take(self) -> list[Stored]:
-        """What has arrived on any of them, at least one message and at most `cap` of each. Raises as `Pull.take`."""
+        """What has arrived on any of them, at most `cap` of each; nothing only after `end`. Raises as `Pull.take`."""
         self._woken.clear()
-        while not (batch := [stored for pull in self.pulls for stored in await pull.drain()]):
+        while not (batch := [stored for pull in self.pulls for stored in await pull.drain()]) and not self._ended:
             await wait_for_any(self.pulls, self._woken)
             self._woken.clear()
         return batch
+
+    def end(self) -> None:
+        """Whoever waits in `take` goes home, and nobody waits there any more."""
+        self._ended = True
+        self._woken.set()
 
     def reconnected(self) -> None:
         """As `Pull.reconnected`."""

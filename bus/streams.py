@@ -105,6 +105,17 @@ async def check(engine: Client) -> dict[str, str]:
     return epochs
 
 
+async def is_served(engine: Client, tag: str) -> bool:
+    """Whether jobs of the provisioners' `tag` have a consumer. Raises Unavailable when NATS does not answer."""
+    try:
+        await request(engine, f"CONSUMER.INFO.{subjects.JOBS}.{tag}")
+    except Refused as error:
+        if error.err_code == _NO_CONSUMER:
+            return False
+        raise
+    return True
+
+
 async def request(connection: Client, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """The answer of `$JS.API.<path>`. Raises Refused when the server says no, Unavailable when nobody answers."""
     payload = json.dumps(body).encode() if body else b""

@@ -132,9 +132,10 @@ def _connection_lost(world: World, item: Input, lost: ConnectionLost) -> None:
     cause = Cause("sys.disconnect", item.id, item.at)
     for facts in world.facts.values():
         if any(agent.connection == connection for agent in facts.agents):
-            _merged(world, item, cause, facts, lose_connection(facts, connection, item.at))
+            _merged(world, item, cause, facts, lose_connection(facts, connection, item.at, certain=lost.certain))
             return
-    world.put_departure(connection)
+    if lost.certain:
+        world.put_departure(connection)
 
 
 def _merged(world: World, item: Input, cause: Cause, facts: Facts, merged: Merged) -> None:

@@ -93,11 +93,15 @@ class LifecycleChanged(Struct, frozen=True):
 
 
 class ConnectionLost(Struct, frozen=True):
-    """The NATS server's word that a connection is gone (`ws.sys.disconnect`, or CONNZ after a server died)."""
+    """The NATS server's word that a connection is gone (`ws.sys.disconnect`), or that its server is.
+
+    `certain` is false when its server did not answer: then the agent may tell the same connection again.
+    """
 
     server_id: str
     client_id: int
     reason: str = ""
+    certain: bool = True
 
 
 class JobChanged(Struct, frozen=True):

@@ -4,7 +4,7 @@ Connections of an agent are ordered, and lifecycle reports are compared within o
 was reported gone never counts again, whichever report comes first.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Container
 from datetime import datetime, timedelta
 from typing import get_args
 
@@ -55,22 +55,17 @@ def with_agent(facts: Facts, agent: Agent) -> Facts:
     return replace(facts, agents=(*others, agent))
 
 
-def lose_connection(facts: Facts, connection: Connection, at: datetime) -> Merged:
-    """Facts after a connection went away; it counts only for the agent whose newest connection it is."""
+def lose_connection(facts: Facts, connection: Connection, at: datetime, *, certain: bool = True) -> Merged:
+    """Facts after a connection went away; it counts only for the agent whose newest connection it is.
+
+    One that is not `certain` to be gone may be told again by its agent.
+    """
     for agent in facts.agents:
         if agent.connection == connection:
             if agent.gone:
                 return Merged(facts, stale="this connection was reported gone before")
-            return Merged(with_agent(facts, _disconnected(agent, at, gone=True)))
+            return Merged(with_agent(facts, _disconnected(agent, at, gone=certain)))
     return Merged(facts, stale="not the newest connection of an agent", departed=connection)
-
-
-def lose_connections(facts: Facts, is_gone: Callable[[Connection], bool], at: datetime) -> Facts:
-    """Facts after the servers were asked which connections there are."""
-    for agent in facts.agents:
-        if agent.connection is not None and not agent.gone and is_gone(agent.connection):
-            facts = with_agent(facts, _disconnected(agent, at, gone=True))
-    return facts
 
 
 def suspect(facts: Facts, agent: Agent, at: datetime) -> Facts:

@@ -40,6 +40,7 @@ class Answer(Struct, frozen=True):
 class Said(Struct):
     """What to say once the batch is committed, in this order."""
 
+    at: datetime
     transitions: list[TransitionRow] = field(default_factory=list)
     replayed: list[TransitionRow] = field(default_factory=list)
     """Transitions of inputs that were applied before; they are in the store already."""
@@ -75,7 +76,7 @@ class World:
             self.applied.setdefault(row.input_key, []).append(row)
         for chat in loaded.chats:
             self._bind(chat)
-        self.said = Said()
+        self.said = Said(now)
         self._changes = Changes()
         self._expected = {chat.id: chat.version for chat in loaded.chats}
         self._workspaces: dict[str, Workspace] = {}

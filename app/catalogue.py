@@ -1,0 +1,94 @@
+"""The requests about templates and settings (domain.md sections 5 and 11, wire.md section 2)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec.structs import replace
+from nats.aio.client import Client
+
+from workspaced.bus.codec import decode_request, decode_template
+from workspaced.bus.messages import (
+    Deleted,
+    Empty,
+    PutSettings,
+    SettingsReply,
+    TemplateReply,
+    TemplateRequest,
+    Templates,
+    TemplatesRequest,
+)
+from workspaced.bus.service import Handler
+from workspaced.bus.streams import is_served
+from workspaced.fsm.catalogue import check_template
+from workspaced.fsm.errors import NotFound
+from workspaced.fsm.ids import Ids
+from workspaced.fsm.settings import Settings, settings_as_texts, settings_from
+from workspaced.store.port import Store
+
+PAGE: Final = 10
+
+
+class Catalogue:
+    """Answers `templates.*` and `settings.*` from the store."""
+
+    def __init__(self, connection: Client, store: Store, ids: Ids, defaults: Settings) -> None:
+        self._connection, self._store, self._ids, self._defaults = connection, store, ids, defaults
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """By verb."""
+        return {
+            "templates.put": self._put,
+            "templates.get": self._get,
+            "templates.list": self._list,
+            "templates.delete": self._delete,
+            "settings.get": self._settings,
+            "settings.put": self._put_settings,
+        }
+
+    async def _put(self, body: bytes) -> TemplateReply:
+        template = decode_template(body, self._ids.uuid())
+        check_template(template)
+        stored = await self._store.put_template(replace(template, deleted=False), self._ids.uuid())
+        tag = stored.provisioner
+        served = await is_served(self._connection, tag)
+        warning = f'no provisioner serves "{tag}"; run `workspaced migrate --provisioner-tag {tag}` and a provisioner'
+        return TemplateReply(stored, () if served else (warning,))
+
+    async def _get(self, body: bytes) -> TemplateReply:
+        request = decode_request(body, TemplateRequest)
+        template = await self._store.template(request.template_id)
+        if template is None or template.deleted:
+            raise NotFound("template not found", code="template_not_found", field="template_id")
+        return TemplateReply(template)
+
+    async def _list(self, body: bytes) -> Templates:
+        request = decode_request(body, TemplatesRequest)
+        rows, total = await self._store.templates(
+            organization_id=request.organization_id,
+            query=request.query or "",
+            page=request.page,
+            page_size=PAGE,
+            include_hidden=True,
+        )
+        return Templates(
+            templates=tuple(template for template, _ in rows),
+            count=len(rows),
+            page=request.page,
+            total_pages=max(1, -(-total // PAGE)),
+            total_count=total,
+        )
+
+    async def _delete(self, body: bytes) -> Deleted:
+        request = decode_request(body, TemplateRequest)
+        await self._store.delete_template(request.template_id)
+        return Deleted(deleted=True)
+
+    async def _settings(self, body: bytes) -> SettingsReply:
+        decode_request(body, Empty)
+        return SettingsReply(settings_as_texts(settings_from(await self._store.settings(), self._defaults)))
+
+    async def _put_settings(self, body: bytes) -> SettingsReply:
+        request = decode_request(body, PutSettings)
+        settings_from(request.settings, self._defaults)
+        await self._store.put_settings(request.settings)
+        return await self._settings(b"")

@@ -1,0 +1,125 @@
+"""The engine's loop (design.md section 5): take, decode, decide, commit, publish, acknowledge.
+
+No input is acknowledged before its effects are out, and no effect goes out before it is committed. A crash in between
+means redelivery: the rows tell that the input was applied, and what they recorded is said again under the same ids.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Final
+
+from nats.aio.client import Client
+
+from workspaced.app.batch import INTERNAL, Decided, Decider, decode_all
+from workspaced.app.metrics import Metrics
+from workspaced.app.moments import Moments
+from workspaced.bus.announce import effect_message, push_message
+from workspaced.bus.ask import refusal_message, reply_message
+from workspaced.bus.dead import dead_message
+from workspaced.bus.headers import REPLY
+from workspaced.bus.messages import Reply
+from workspaced.bus.publish import Message, NotStored, Publisher
+from workspaced.bus.pull import Intake, ack, nak, term, working
+from workspaced.bus.stored import Stored
+from workspaced.fsm.errors import UndecodableMessage
+from workspaced.fsm.inputs import Input
+from workspaced.fsm.world import Answer
+
+FIRST_WAIT: Final = timedelta(milliseconds=100)
+LONGEST_WAIT: Final = timedelta(seconds=5)
+HOLD: Final = timedelta(seconds=10)
+"""How often a batch that cannot go on tells NATS that it is still held; well within the consumers' `ack_wait`."""
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Works off what an intake brings, one batch at a time."""
+
+    def __init__(
+        self, connection: Client, decider: Decider, publisher: Publisher, metrics: Metrics, moments: Moments
+    ) -> None:
+        self._connection, self._decider, self._publisher = connection, decider, publisher
+        self._metrics, self._moments = metrics, moments
+
+    async def run(self, intake: Intake) -> None:
+        """Work until the intake has ended; then give back what was delivered and not taken. Raises as `Intake.take`."""
+        try:
+            while batch := await intake.take():
+                await self.work(batch)
+        finally:
+            await nak(self._connection, await intake.stop())
+
+    async def work(self, batch: Sequence[Stored]) -> None:
+        """One batch, from decoding to acknowledging."""
+        self._metrics.taken(list(batch))
+        held = asyncio.create_task(self._hold(batch))
+        try:
+            inputs, undecodable = decode_all(batch)
+            await self._moments.reach("before_lock")
+            decided = await self._decider.decide(inputs)
+            dead = dict(undecodable + decided.dead)
+            await self._publish([*_messages(decided), *self._put_aside(batch, dead)])
+            await self._moments.reach("before_ack")
+            await ack(self._connection, (stored for stored in batch if stored.key not in dead))
+            await term(self._connection, (stored for stored in batch if stored.key in dead))
+            await self._moments.reach("after_ack")
+        finally:
+            held.cancel()
+
+    async def decide(self, inputs: Sequence[Input]) -> None:
+        """Inputs that came from no stream: decided, committed and said, with nothing to acknowledge."""
+        await self._publish(_messages(await self._decider.decide(inputs)))
+
+    async def _publish(self, messages: Sequence[Message]) -> None:
+        """Have every message stored, however long NATS is away or full."""
+        began, wait = time.monotonic(), FIRST_WAIT
+        while messages:
+            try:
+                await self._publisher.publish(messages)
+            except NotStored as error:
+                _log.warning("effects are held back: %s", error)
+                await asyncio.sleep(wait.total_seconds())
+                wait = min(2 * wait, LONGEST_WAIT)
+            else:
+                break
+        self._metrics.published(time.monotonic() - began)
+
+    def _put_aside(self, batch: Iterable[Stored], dead: dict[str, UndecodableMessage]) -> list[Message]:
+        """Dead letters, and the answer that whoever waits for a dead command gets."""
+        messages = []
+        for stored in batch:
+            if (fault := dead.get(stored.key)) is None:
+                continue
+            self._metrics.dead(fault.reason)
+            messages.append(dead_message(stored, fault))
+            if reply_to := stored.headers.get(REPLY):
+                messages.append(refusal_message(reply_to, *INTERNAL))
+        return messages
+
+    async def _hold(self, batch: Sequence[Stored]) -> None:
+        while True:
+            await asyncio.sleep(HOLD.total_seconds())
+            await working(self._connection, batch)
+
+
+def _messages(decided: Decided) -> list[Message]:
+    """All that is to be said: what each row recorded, the announcements, and last the answers."""
+    messages = []
+    for said in decided.said:
+        for row in (*said.replayed, *said.transitions):
+            messages += [effect_message(effect, row.at) for effect in row.effects]
+            messages.append(push_message(row))
+        messages += [effect_message(effect, said.at) for effect in said.effects]
+    return messages + [_answer(answer) for said in decided.said for answer in said.answers]
+
+
+def _answer(answer: Answer) -> Message:
+    row = answer.row
+    if row.error is not None:
+        return refusal_message(answer.reply_to, row.error_status or INTERNAL[0], row.error)
+    reply = Reply(row.outcome or "accepted", answer.snapshot, row.build_id, answer.replayed)
+    return reply_message(answer.reply_to, reply)
