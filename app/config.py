@@ -1,0 +1,86 @@
+"""What each program is told, put together from its sources."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+
+from workspaced.app.sources import Sources
+from workspaced.app.variables import ENGINE, PROVISIONER, STREAMS
+from workspaced.bus.request import Patience
+from workspaced.bus.streams import Limits
+from workspaced.fsm.settings import NAMES, Settings
+from workspaced.provisioners.agent.config import NatsLogin
+from workspaced.provisioners.local.program import ProvisionerConfig
+
+WORKSPACES: Final = "workspaces"
+"""The folder of the workspaces within a stack's folder."""
+
+
+class ServeConfig(Struct, frozen=True):
+    """All that an engine is told."""
+
+    nats_url: str
+    database_url: str
+    user: str | None = "engine"
+    password: str | None = None
+    inbox_prefix: str = "_INBOX_engine"
+    defaults: Settings = Settings()
+    """Under the stored settings."""
+    http_host: str = "127.0.0.1"
+    http_port: int = 9750
+    """0: any free one."""
+    batch_cap: int = 256
+    pool_size: int = 10
+    statement_cache_size: int = 100
+    drain_limit: timedelta = timedelta(seconds=20)
+
+
+def serve_config(sources: Sources, login: NatsLogin | None = None, database_url: str | None = None) -> ServeConfig:
+    """An engine's; `login` and `database_url` are those of a stack that is being started."""
+    login = login or sources.login("engine")
+    return ServeConfig(
+        nats_url=login.url,
+        user=login.user,
+        password=login.password,
+        inbox_prefix=login.inbox_prefix,
+        database_url=database_url or sources.database_url(),
+        defaults=Settings(**_of(sources, NAMES)),
+        **_of(sources, [each.name for each in ENGINE if each.name != "log_level"]),
+    )
+
+
+def stream_limits(sources: Sources) -> Limits:
+    """What streams and consumers are made with."""
+    chosen = _of(sources, [each.name for each in STREAMS])
+    return Limits(replicas=int(chosen.pop("stream_replicas")), **chosen)
+
+
+def provisioner_config(
+    sources: Sources, *, tag: str, login: NatsLogin, agent_login: NatsLogin, end_agents: bool
+) -> ProvisionerConfig:
+    """A local provisioner's; its agents connect as `agent_login`."""
+    chosen = _of(sources, [each.name for each in PROVISIONER])
+    root = chosen.pop("workspaces")
+    if not sources.is_given("job_extend"):
+        chosen["job_extend"] = None  # a third of the lease, which the queue knows
+    return ProvisionerConfig(
+        nats=login,
+        agent_nats=agent_login,
+        root=Path(root) if root else sources.folder / WORKSPACES,
+        tag=tag,
+        end_agents=end_agents,
+        drain_limit=_of(sources, ["drain_limit"])["drain_limit"],
+        **chosen,
+    )
+
+
+def patience(sources: Sources) -> Patience:
+    """How long a client asks."""
+    chosen = _of(sources, ["request_timeout", "request_attempts"])
+    return Patience(chosen["request_timeout"], chosen["request_attempts"])
+
+
+def _of(sources: Sources, names: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    return sources.values(names)
