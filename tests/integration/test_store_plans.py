@@ -105,6 +105,14 @@ async def test_a_batch_reads_no_growing_table_whole(filled: PostgresStore, name:
             assert index in plan
 
 
+async def test_a_write_finds_chats_by_their_key(filled: PostgresStore) -> None:
+    """The guard is no reason to read all chats."""
+    plan = await explain(filled, "write", "[]", "[]", "[]", "[]", [], 1, "[]", "[]", "[]", "[]")
+
+    assert "Index Scan using chats_pkey" in plan
+    assert scans(plan) == set()
+
+
 async def test_plans_made_while_tables_are_empty_reach_the_indexes_too(database: str) -> None:
     """They stay in use until the next ANALYZE, when the tables may be large."""
     async with postgres_store(database, pool_size=1) as store:
