@@ -77,9 +77,13 @@ def _command(stored: Stored, subject: subjects.CommandSubject) -> Input:
     command = decode_event(stored.body, COMMANDS[subject.verb])
     if command.chat_id != subject.chat_id:
         raise UndecodableMessage("bad_body", "chat_id: differs from the subject's")
-    reply = stored.headers.get(REPLY)
-    ask = Ask(command, content_of(subject.verb, stored.body), reply if reply and _is_inbox(reply) else None)
-    return _input(stored, ask)
+    return _input(stored, Ask(command, content_of(subject.verb, stored.body), reply_inbox(stored)))
+
+
+def reply_inbox(stored: Stored) -> str | None:
+    """Where the answer to a command goes; None when nobody waits, or at a place that is no inbox."""
+    reply = stored.headers.get(REPLY, "")
+    return reply if reply.startswith("_INBOX") and _is_name(reply) and not set(reply) & set(" *>") else None
 
 
 def content_of(verb: str, body: bytes) -> str:
@@ -155,10 +159,6 @@ def _believed(at: datetime | None, received: datetime) -> datetime:
 
 def _is_name(text: str) -> bool:
     return len(text) <= ID_LENGTH and text.isprintable()
-
-
-def _is_inbox(subject: str) -> bool:
-    return subject.startswith("_INBOX") and _is_name(subject) and not set(subject) & set(" *>")
 
 
 _DECODERS: dict[type, Callable[[Stored, Any], Input | None]] = {
