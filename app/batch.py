@@ -87,7 +87,7 @@ class Decider:
             return await self._together(inputs)
         except RefusedByStore as error:
             reason = error.detail or str(error)
-        except Exception as error:  # a fault of ours must not stop everybody else's chats
+        except Exception as error:  # noqa: BLE001  # a fault of ours must not stop everybody else's chats
             _log.exception("could not decide %d inputs", len(inputs))
             reason = type(error).__name__
         if len(inputs) == 1:

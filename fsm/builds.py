@@ -97,6 +97,14 @@ def clean_up(world: World, facts: Facts, initiator: str | None) -> Planned:
     return begin_build(world, released, "delete", Wish(initiator))
 
 
+def publish_again(world: World, facts: Facts) -> PublishJob | None:
+    """The job of a build that waits for a provisioner; its queue was lost with the stream."""
+    build = facts.build
+    if build is None or job_status(build) != "pending":
+        return None
+    return PublishJob(build.provisioner, _job(world, facts.workspace, build))
+
+
 def is_stopped(facts: Facts) -> bool:
     """The last build was a stop, and it succeeded; a failed stop does not count."""
     build = facts.build

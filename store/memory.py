@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -208,7 +208,7 @@ class MemoryStore:
         async with self._lock:
             self.tables.settings |= texts
 
-    async def timers(self, only_overdue_at: datetime | None = None) -> AsyncIterator[SetTimer]:
+    async def timers(self, only_overdue_at: datetime | None = None) -> AsyncGenerator[SetTimer, None]:
         """Looks at every chat and workspace."""
         timers = [
             SetTimer(row.deadline_at, ChatDeadline(row.id, row.deadline_version))
@@ -223,13 +223,13 @@ class MemoryStore:
             if only_overdue_at is None or timer.at <= only_overdue_at:
                 yield timer
 
-    async def unfinished_builds(self) -> AsyncIterator[Build]:
+    async def unfinished_builds(self) -> AsyncGenerator[Build, None]:
         """Looks at every build."""
         for row in sorted(self.tables.builds.values(), key=lambda row: row.workspace_id):
             if row.completed_at is None and not row.error:
                 yield row
 
-    async def connected_agents(self) -> AsyncIterator[Agent]:
+    async def connected_agents(self) -> AsyncGenerator[Agent, None]:
         """Looks at the agents of every live workspace's latest build."""
         live = (facts_of(self.tables, row.id) for row in self.tables.workspaces.values() if not row.deleted)
         for row in sorted((agent for facts in live if facts for agent in facts.agents), key=lambda row: row.id):

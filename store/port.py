@@ -1,6 +1,6 @@
 """The store's port: what the engine asks of it. `PostgresStore` and `MemoryStore` pass the same contract tests."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -126,16 +126,16 @@ class Store(Protocol):
     async def put_settings(self, texts: dict[str, str]) -> None:
         """Merge, all or nothing."""
 
-    def timers(self, only_overdue_at: datetime | None = None) -> AsyncIterator[SetTimer]:
+    def timers(self, only_overdue_at: datetime | None = None) -> AsyncGenerator[SetTimer, None]:
         """Deadlines of waiting chats and TTLs of live workspaces, soonest first; all, or those due by a time.
 
         The iterator holds a connection: use it up or `aclose` it. Limits of jobs are `unfinished_builds`' business.
         """
 
-    def unfinished_builds(self) -> AsyncIterator[Build]:
+    def unfinished_builds(self) -> AsyncGenerator[Build, None]:
         """Builds whose job is pending, running or canceling; holds a connection as `timers` does."""
 
-    def connected_agents(self) -> AsyncIterator[Agent]:
+    def connected_agents(self) -> AsyncGenerator[Agent, None]:
         """Agents of latest builds whose link is connected; holds a connection as `timers` does."""
 
     async def typical_samples(self) -> list[tuple[str, State, list[int]]]:

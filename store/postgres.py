@@ -1,6 +1,6 @@
 """The store on Postgres; what the methods do is told in `port.py`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -174,7 +174,7 @@ class PostgresStore:
         with in_our_words():
             await self.pool.execute(query("put_settings"), list(texts), list(texts.values()))
 
-    async def timers(self, only_overdue_at: datetime | None = None) -> AsyncIterator[SetTimer]:
+    async def timers(self, only_overdue_at: datetime | None = None) -> AsyncGenerator[SetTimer, None]:
         """Both kinds by their partial indexes."""
         async for row in self._stream("timers", only_overdue_at):
             if row["kind"] == "chat":
@@ -182,12 +182,12 @@ class PostgresStore:
             else:
                 yield SetTimer(row["at"], WorkspaceExpiry(row["id"], row["at"]))
 
-    async def unfinished_builds(self) -> AsyncIterator[Build]:
+    async def unfinished_builds(self) -> AsyncGenerator[Build, None]:
         """The partial index that forbids a second one."""
         async for row in self._stream("unfinished_builds"):
             yield rows_from(row["row"], Build)
 
-    async def connected_agents(self) -> AsyncIterator[Agent]:
+    async def connected_agents(self) -> AsyncGenerator[Agent, None]:
         """All of them."""
         async for row in self._stream("connected_agents"):
             yield rows_from(row["row"], Agent)
@@ -223,7 +223,7 @@ class PostgresStore:
                 (row,) = await connection.fetch(query(name), *arguments)
                 return row
 
-    async def _stream(self, name: str, *arguments: object) -> AsyncIterator[asyncpg.Record]:
+    async def _stream(self, name: str, *arguments: object) -> AsyncGenerator[asyncpg.Record, None]:
         """Rows by a cursor, in the planner's own way."""
         with in_our_words():
             async with self.pool.acquire() as connection, connection.transaction(readonly=True):

@@ -1,0 +1,131 @@
+"""What an engine makes good when it starts or NATS comes back: what nobody will tell it (design.md section 5).
+
+Overdue deadlines are said again, links that went with their server are settled, and after NATS lost its storage every
+deadline is armed anew, jobs that nobody took are queued again, and everybody is asked to tell what they know.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import datetime
+from typing import Final
+
+from nats.aio.client import Client
+
+from workspaced.app.engine import Engine
+from workspaced.bus.announce import effect_message, resync_message, timer_message
+from workspaced.bus.presence import ask_presence
+from workspaced.bus.publish import Message, Publisher
+from workspaced.fsm.builds import publish_again
+from workspaced.fsm.effects import JobLimit, SetTimer
+from workspaced.fsm.events import ConnectionLost
+from workspaced.fsm.facts import Build, job_status
+from workspaced.fsm.ids import Ids
+from workspaced.fsm.inputs import Input
+from workspaced.fsm.rows import Needs
+from workspaced.fsm.settings import Settings, settings_from
+from workspaced.fsm.world import World
+from workspaced.store.port import Store
+
+AT_ONCE: Final = 500
+EPOCHS: Final = "stream_epochs"
+
+_log = logging.getLogger(__name__)
+
+
+class Recovery:
+    """Brings NATS back to what Postgres says."""
+
+    def __init__(
+        self,
+        connection: Client,
+        store: Store,
+        publisher: Publisher,
+        engine: Engine,
+        *,
+        clock: Callable[[], datetime],
+        ids: Ids,
+        defaults: Settings,
+    ) -> None:
+        self._connection, self._store, self._publisher, self._engine = connection, store, publisher, engine
+        self._clock, self._ids, self._defaults = clock, ids, defaults
+
+    async def make_good(self, epochs: dict[str, str]) -> None:
+        """At start: overdue deadlines, or everything when the streams are not those of before. Raises Unavailable."""
+        told = ",".join(f"{name}={epochs[name]}" for name in sorted(epochs))
+        if (await self._store.marks()).get(EPOCHS) == told:
+            await self._arm(self._clock())
+        else:
+            _log.info("the streams are new: arming every deadline and asking everybody to tell again")
+            await self._arm(None)
+            await self._queue_again()
+            await self._publisher.publish([resync_message(self._clock())])
+            await self._store.put_mark(EPOCHS, told)
+        await self.settle_links()
+
+    async def settle_links(self) -> None:
+        """Take agents' connections that are not there any more for gone. Raises Unavailable."""
+        async with aclosing(self._store.connected_agents()) as rows:
+            linked = [(agent.id, agent.connection) async for agent in rows if agent.connection]
+        if not linked:
+            return
+        presence = await ask_presence(self._connection)
+        now = self._clock()
+        lost = [
+            Input(
+                key=f"local/{server_id}/{client_id}",
+                id=f"connz:{server_id}:{client_id}",
+                at=now,
+                received=now,
+                subject="$SYS.REQ.ACCOUNT.PING.CONNZ",
+                payload=ConnectionLost(server_id, client_id, "not there any more", server_id in presence.servers),
+            )
+            for _, (server_id, client_id) in linked
+            if presence.gone((server_id, client_id))
+        ]
+        for start in range(0, len(lost), AT_ONCE):
+            await self._engine.decide(lost[start : start + AT_ONCE])
+        if any(not item.payload.certain for item in lost if isinstance(item.payload, ConnectionLost)):
+            await self._publisher.publish([resync_message(now)])
+
+    async def _arm(self, only_overdue_at: datetime | None) -> None:
+        async with aclosing(self._timers(only_overdue_at)) as timers:
+            await self._publish_all(timer_message(timer) async for timer in timers)
+
+    async def _timers(self, only_overdue_at: datetime | None) -> AsyncGenerator[SetTimer, None]:
+        async with aclosing(self._store.timers(only_overdue_at)) as timers:
+            async for timer in timers:
+                yield timer
+        settings = settings_from(await self._store.settings(), self._defaults)
+        async with aclosing(self._store.unfinished_builds()) as builds:
+            async for build in builds:
+                timer = _limit(build, settings)
+                if only_overdue_at is None or timer.at <= only_overdue_at:
+                    yield timer
+
+    async def _queue_again(self) -> None:
+        """Jobs that wait for a provisioner, from their rows."""
+        async with aclosing(self._store.unfinished_builds()) as builds:
+            pending = [build.workspace_id async for build in builds if job_status(build) == "pending"]
+        for start in range(0, len(pending), AT_ONCE):
+            loaded = await self._store.read(Needs(workspaces=tuple(sorted(pending[start : start + AT_ONCE]))))
+            world = World(loaded, self._clock(), self._ids, self._defaults)
+            jobs = [publish_again(world, facts) for facts in world.facts.values()]
+            await self._publisher.publish([effect_message(job, world.now) for job in jobs if job is not None])
+
+    async def _publish_all(self, messages: AsyncIterator[Message]) -> None:
+        page: list[Message] = []
+        async for message in messages:
+            page.append(message)
+            if len(page) == AT_ONCE:
+                await self._publisher.publish(page)
+                page = []
+        await self._publisher.publish(page)
+
+
+def _limit(build: Build, settings: Settings) -> SetTimer:
+    if build.started_at is None:
+        limit, since = JobLimit(build.workspace_id, build.job_id, "pending"), build.requested_at
+        return SetTimer(since + settings.job_pending_limit, limit)
+    limit = JobLimit(build.workspace_id, build.job_id, "running")
+    return SetTimer(build.started_at + settings.job_running_limit, limit)

@@ -1,0 +1,241 @@
+"""One engine process: connect, check, recover, serve, and end cleanly."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Final
+
+from nats.aio.client import Client
+
+from workspaced.app.api import Api
+from workspaced.app.batch import Decider
+from workspaced.app.catalogue import Catalogue
+from workspaced.app.clock import RandomIds, utc_now
+from workspaced.app.config import ServeConfig
+from workspaced.app.engine import Engine
+from workspaced.app.health import HealthServer, Page, plain
+from workspaced.app.metrics import Metrics
+from workspaced.app.moments import Moments
+from workspaced.app.recovery import Recovery
+from workspaced.app.store_watch import StoreWatch
+from workspaced.app.typical import TypicalTimes
+from workspaced.bus import streams, subjects
+from workspaced.bus.ask import Asker
+from workspaced.bus.connection import open_connection
+from workspaced.bus.publish import Publisher
+from workspaced.bus.pull import Intake
+from workspaced.bus.service import Service
+from workspaced.fsm.errors import Unavailable, WorkspacedError
+from workspaced.store.postgres import PostgresStore
+
+CONSUMERS: Final = ((subjects.EVENTS, subjects.ENGINE), (subjects.TIMERS, subjects.ENGINE))
+FIRST_WAIT: Final = timedelta(milliseconds=200)
+LONGEST_WAIT: Final = timedelta(seconds=5)
+
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """The parts of one engine process, put together."""
+
+    def __init__(self, config: ServeConfig, moments: Moments | None = None) -> None:
+        self._config = config
+        self._moments = moments or Moments()
+        self._metrics = Metrics()
+        self._typical = TypicalTimes()
+        self._store = PostgresStore(
+            config.database_url, pool_size=config.pool_size, statement_cache_size=config.statement_cache_size
+        )
+        self._watch = StoreWatch(self._store)
+        self._health = HealthServer({"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics_page})
+        self._stack = AsyncExitStack()
+        self._connection: Client | None = None
+        self._intake: Intake | None = None
+        self._recovery: Recovery | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
+        self._ending = False
+
+    @property
+    def http_url(self) -> str:
+        """Where `/readyz` is."""
+        return self._health.url
+
+    async def start(self) -> None:
+        """Everything answers when this returns. Raises WorkspacedError with one line that says what is wrong."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def _start(self) -> None:
+        config = self._config
+        self._stack.push_async_callback(self._health.stop)  # first in, last out: it tells that we are ending
+        await self._store.open()
+        self._stack.push_async_callback(self._store.close)
+        self._stack.push_async_callback(self._watch.close)
+        await self._store.check_schema()
+        connection = await open_connection(
+            config.nats_url,
+            user=config.user,
+            password=config.password,
+            inbox_prefix=config.inbox_prefix,
+            name="workspaced-engine",
+            on_reconnected=self._reconnected,
+        )
+        self._connection = connection
+        self._stack.push_async_callback(connection.close)
+        epochs = await streams.check(connection)
+        await self._typical.load(self._store)
+        publisher = Publisher(connection)
+        await publisher.start()
+        asker = Asker(connection, publisher)
+        await asker.start()
+        ids = RandomIds()
+        decider = Decider(
+            self._store,
+            self._watch,
+            clock=utc_now,
+            ids=ids,
+            defaults=config.defaults,
+            typical=self._typical,
+            metrics=self._metrics,
+            moments=self._moments,
+        )
+        engine = Engine(connection, decider, publisher, self._metrics, self._moments)
+        self._recovery = Recovery(
+            connection, self._store, publisher, engine, clock=utc_now, ids=ids, defaults=config.defaults
+        )
+        await self._recovery.make_good(epochs)
+        api = Api(
+            connection,
+            self._store,
+            self._watch,
+            asker,
+            Catalogue(connection, self._store, ids, config.defaults),
+            clock=utc_now,
+            defaults=config.defaults,
+            typical=self._typical,
+        )
+        service = Service(connection, api.handlers(), version("workspaced"), observe=self._metrics.request)
+        self._work = asyncio.create_task(self._keep_working(engine, epochs))
+        self._stack.push_async_callback(self._finish)
+        await service.start()
+        self._stack.push_async_callback(service.stop)
+        await self._listen()
+
+    async def stop(self) -> None:
+        """Not ready any more; take no requests, finish what was taken, let go of everything."""
+        self._ending = True
+        try:
+            async with asyncio.timeout(self._config.drain_limit.total_seconds()):
+                await self._stack.aclose()
+        except TimeoutError:  # what is left is not acknowledged, so it comes again
+            _log.warning("ended before all was done: the drain limit is over")
+
+    async def failed(self) -> None:
+        """Wait until the work ends by itself, which it only does for a fault; that is raised."""
+        if self._work is not None:
+            await asyncio.shield(self._work)
+
+    async def _listen(self) -> None:
+        try:
+            await self._health.start(self._config.http_host, self._config.http_port)
+        except OSError as error:
+            raise WorkspacedError(
+                f"cannot listen on port {self._config.http_port}: {error.strerror}; choose another --http-port"
+            ) from None
+
+    async def _keep_working(self, engine: Engine, epochs: dict[str, str]) -> None:
+        """Take from the streams; when a consumer goes, wait until the streams are there again, perhaps new ones."""
+        wait = FIRST_WAIT
+        while not self._ending:
+            try:
+                self._intake = Intake(self._client, CONSUMERS, epochs, cap=self._config.batch_cap)
+                await self._intake.start()
+                await engine.run(self._intake)
+            except Unavailable as error:
+                _log.warning("not taking messages: %s", error)
+                self._intake = None
+                await asyncio.sleep(wait.total_seconds())
+                wait = min(2 * wait, LONGEST_WAIT)
+                epochs = await self._check_again() or epochs
+            else:
+                wait = FIRST_WAIT
+
+    async def _check_again(self) -> dict[str, str] | None:
+        try:
+            epochs = await streams.check(self._client)
+            if self._recovery is not None:
+                await self._recovery.make_good(epochs)
+        except Unavailable as error:
+            _log.warning("%s", error)
+            return None
+        return epochs
+
+    async def _finish(self) -> None:
+        self._ending = True
+        if self._intake is not None:
+            self._intake.end()
+        for task in (self._settling, self._work):
+            if task is not None:
+                if self._intake is None:
+                    task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    @property
+    def _client(self) -> Client:
+        if self._connection is None:
+            raise Unavailable
+        return self._connection
+
+    async def _reconnected(self) -> None:
+        if self._intake is not None:
+            self._intake.reconnected()
+        if self._recovery is not None and not self._ending:
+            self._settling = asyncio.create_task(self._settle())
+
+    async def _settle(self) -> None:
+        """The server may be another one, and that which died announced nothing."""
+        try:
+            if self._recovery is not None:
+                await self._recovery.make_good(await streams.check(self._client))
+        except Unavailable as error:
+            _log.warning("links are not settled: %s", error)
+
+    async def _livez(self) -> Page:
+        return plain(200, "alive")
+
+    async def _readyz(self) -> Page:
+        faults = []
+        if self._ending:
+            faults.append("ending")
+        if not self._client.is_connected:
+            faults.append("NATS is away")
+        if not await self._watch.look():
+            faults.append("the store is away")
+        if self._intake is None:
+            faults.append("no messages are taken: a stream or consumer is missing, see the log")
+        return plain(503, "; ".join(faults)) if faults else plain(200, "ready")
+
+    async def _metrics_page(self) -> Page:
+        self._metrics.store_up.set(not self._watch.away)
+        self._metrics.nats_up.set(self._client.is_connected)
+        return 200, self._metrics.text(), "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def serve(config: ServeConfig, stop: asyncio.Event) -> None:
+    """Run an engine until `stop` is set. Raises WorkspacedError when it cannot start."""
+    server = Server(config)
+    await server.start()
+    _log.info("serving; %s/readyz", server.http_url)
+    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(server.failed())]
+    done, open_ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for task in open_:
+        task.cancel()
+    await server.stop()
+    for task in done:
+        task.result()
