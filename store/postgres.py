@@ -1,6 +1,7 @@
 """The store on Postgres; what the methods do is told in `port.py`."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -176,21 +177,24 @@ class PostgresStore:
 
     async def timers(self, only_overdue_at: datetime | None = None) -> AsyncGenerator[SetTimer, None]:
         """Both kinds by their partial indexes."""
-        async for row in self._stream("timers", only_overdue_at):
-            if row["kind"] == "chat":
-                yield SetTimer(row["at"], ChatDeadline(row["id"], row["version"]))
-            else:
-                yield SetTimer(row["at"], WorkspaceExpiry(row["id"], row["at"]))
+        async with aclosing(self._stream("timers", only_overdue_at)) as rows:
+            async for row in rows:
+                if row["kind"] == "chat":
+                    yield SetTimer(row["at"], ChatDeadline(row["id"], row["version"]))
+                else:
+                    yield SetTimer(row["at"], WorkspaceExpiry(row["id"], row["at"]))
 
     async def unfinished_builds(self) -> AsyncGenerator[Build, None]:
         """The partial index that forbids a second one."""
-        async for row in self._stream("unfinished_builds"):
-            yield rows_from(row["row"], Build)
+        async with aclosing(self._stream("unfinished_builds")) as rows:
+            async for row in rows:
+                yield rows_from(row["row"], Build)
 
     async def connected_agents(self) -> AsyncGenerator[Agent, None]:
         """All of them."""
-        async for row in self._stream("connected_agents"):
-            yield rows_from(row["row"], Agent)
+        async with aclosing(self._stream("connected_agents")) as rows:
+            async for row in rows:
+                yield rows_from(row["row"], Agent)
 
     async def typical_samples(self) -> list[tuple[str, State, list[int]]]:
         """A bounded number of index entries."""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import asyncpg
 import msgspec
@@ -273,6 +274,17 @@ async def test_columns_are_the_fields_of_the_structs(
     )
 
     assert {row["column_name"] for row in rows} == set(struct.__struct_fields__) - not_columns | only_columns
+
+
+async def test_an_iterator_that_is_closed_gives_its_connection_back(database: str) -> None:
+    """At once, not when it is collected."""
+    async with postgres_store(database, pool_size=1) as store:
+        await put_one(store)
+        async with aclosing(store.unfinished_builds()) as builds:
+            async for _ in builds:
+                break
+
+        assert store.pool.get_idle_size() == 1
 
 
 async def test_a_template_may_be_listed_while_thousands_of_rows_stream(store: PostgresStore) -> None:
