@@ -1,9 +1,13 @@
 """Who is connected, asked with an engine's permissions."""
 
+from datetime import timedelta
+
 from tests.servers import Connections
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.bus.presence import Presence, ask_presence
 from workspaced.fsm.values import Connection
+
+QUIET = timedelta(seconds=0.05)
 
 
 async def its_connection(connect: Connections) -> Connection:
@@ -16,9 +20,9 @@ async def its_connection(connect: Connections) -> Connection:
 async def test_presence(connect: Connections) -> None:
     """A connected agent is there."""
     agent, engine = await its_connection(connect), await connect("engine")
-    presence = await ask_presence(engine)
+    presence = await ask_presence(engine, QUIET)
 
-    assert not presence.lacks(agent)
+    assert not presence.gone(agent)
     assert presence.servers == {agent[0]}
 
 
@@ -27,20 +31,20 @@ async def test_a_dead_server_takes_its_connections_along(connect: Connections, n
     before = await its_connection(connect)
     await nats.kill()
     await nats.start()
-    presence = await ask_presence(await connect("engine"))
+    presence = await ask_presence(await connect("engine"), QUIET)
 
-    assert presence.lacks(before)
+    assert presence.gone(before)
     assert before[0] not in presence.servers
 
 
 async def test_many_connections(connect: Connections) -> None:
     """More than one page of the server's answer."""
     agents = {await its_connection(connect) for _ in range(1100)}
-    presence = await ask_presence(await connect("engine"))
+    presence = await ask_presence(await connect("engine"), QUIET)
 
     assert agents <= presence.connections
 
 
 def test_unknown_servers_are_gone() -> None:
     """What nobody lists is over."""
-    assert Presence(frozenset(), frozenset()).lacks(("SERVER", 1))
+    assert Presence(frozenset(), frozenset()).gone(("SERVER", 1))
