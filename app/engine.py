@@ -19,7 +19,7 @@ from workspaced.app.moments import Moments
 from workspaced.bus.announce import effect_message, push_message
 from workspaced.bus.ask import refusal_message, reply_message
 from workspaced.bus.dead import dead_message
-from workspaced.bus.headers import REPLY
+from workspaced.bus.decode import reply_inbox
 from workspaced.bus.messages import Reply
 from workspaced.bus.publish import Message, NotStored, Publisher
 from workspaced.bus.pull import Intake, ack, nak, term, working
@@ -96,7 +96,7 @@ class Engine:
                 continue
             self._metrics.dead(fault.reason)
             messages.append(dead_message(stored, fault))
-            if reply_to := stored.headers.get(REPLY):
+            if reply_to := reply_inbox(stored):
                 messages.append(refusal_message(reply_to, *INTERNAL))
         return messages
 

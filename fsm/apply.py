@@ -19,7 +19,7 @@ from workspaced.fsm.builds import (
 from workspaced.fsm.chat import Cause, Chat
 from workspaced.fsm.commands import VERBS
 from workspaced.fsm.decide import decide
-from workspaced.fsm.effects import ChatDeadline, Effect, JobLimit, WorkspaceExpiry
+from workspaced.fsm.effects import ChatDeadline, Due, Effect, JobLimit, SetTimer, WorkspaceExpiry
 from workspaced.fsm.errors import Conflict, UndecodableMessage, WorkspacedError
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, BuildCreated, ConnectionLost, JobChanged
 from workspaced.fsm.facts import Build, Facts
@@ -59,12 +59,31 @@ def _applied_before(world: World, item: Input) -> bool:
     rows, row = world.applied.get(item.key), world.inputs.get(item.key)
     if rows is None and row is None:
         return False
-    world.said.replayed += rows or ()
+    for given in rows or ():
+        world.said.replayed.append(replace(given, effects=_still_wanted(world, given.effects)))
     if row is not None:
-        world.said.effects += row.effects
+        world.said.effects += _still_wanted(world, row.effects)
         if isinstance(item.payload, Ask):
             _answer(world, item.payload, row, replayed=True)
     return True
+
+
+def _still_wanted(world: World, effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+    """Effects without the timers that newer ones have replaced; said again, they would replace those in turn."""
+    return tuple(effect for effect in effects if not isinstance(effect, SetTimer) or _in_force(world, effect.due))
+
+
+def _in_force(world: World, due: Due) -> bool:
+    if isinstance(due, ChatDeadline):
+        chat = world.chats.get(due.chat_id)
+        return chat is not None and chat.deadline_version == due.version
+    facts = world.facts.get(due.workspace_id)
+    if facts is None:
+        return False
+    if isinstance(due, WorkspaceExpiry):
+        return facts.workspace.ttl_at == due.at
+    build = facts.build
+    return build is not None and build.job_id == due.job_id and (due.status == "pending") == (build.started_at is None)
 
 
 def _command(world: World, item: Input, ask: Ask) -> None:
