@@ -37,9 +37,17 @@ class ServeConfig(Struct, frozen=True):
     drain_limit: timedelta = timedelta(seconds=20)
 
 
-def serve_config(sources: Sources, login: NatsLogin | None = None, database_url: str | None = None) -> ServeConfig:
-    """An engine's; `login` and `database_url` are those of a stack that is being started."""
+def serve_config(
+    sources: Sources, login: NatsLogin | None = None, database_url: str | None = None, *, own_port: bool = False
+) -> ServeConfig:
+    """An engine's; `login` and `database_url` are those of a stack that is being started.
+
+    With `own_port` any free port serves, unless one was chosen.
+    """
     login = login or sources.login("engine")
+    chosen = _of(sources, [each.name for each in ENGINE if each.name != "log_level"])
+    if own_port and not sources.is_given("http_port"):
+        chosen["http_port"] = 0
     return ServeConfig(
         nats_url=login.url,
         user=login.user,
@@ -47,7 +55,7 @@ def serve_config(sources: Sources, login: NatsLogin | None = None, database_url:
         inbox_prefix=login.inbox_prefix,
         database_url=database_url or sources.database_url(),
         defaults=Settings(**_of(sources, NAMES)),
-        **_of(sources, [each.name for each in ENGINE if each.name != "log_level"]),
+        **chosen,
     )
 
 

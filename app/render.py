@@ -1,0 +1,115 @@
+"""What people read: tables, states in colour, times and spans in words; and JSON for programs."""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from workspaced.fsm.state import State
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STYLES: Final = {
+    State.IDLE: "dim",
+    State.READY: "green",
+    State.FAILED: "red",
+}
+"""The other states are on their way."""
+ON_ITS_WAY: Final = "yellow"
+SHORT_ID: Final = 8
+
+
+def print_json(document: object) -> None:
+    """One document on one line, as it is on the wire."""
+    sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def say(text: str = "") -> None:
+    """A line of plain text, at once."""
+    print(text, flush=True)
+
+
+def console() -> "Console":
+    """A console on stdout; colours only on a terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
+    """Columns in line; on a terminal in colour and cut to its width, else whole. `empty` is said without rows."""
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not texts:
+        say(empty)
+    elif sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for number, column in enumerate(columns):
+            table.add_column(column, no_wrap=number == 0, overflow="fold" if number == len(columns) - 1 else "ellipsis")
+        for row in texts:
+            table.add_row(*(Text(cell, style=style_of(cell)) for cell in row))
+        Console(highlight=False).print(table)
+    else:
+        for line in aligned([columns, *texts]):
+            say(line)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines whose columns stand under each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def print_fields(fields: Sequence[tuple[str, object]]) -> None:
+    """Names and values, one a line; those without a value are left out."""
+    shown = [(name, str(value)) for name, value in fields if value not in {None, ""}]
+    width = max((len(name) for name, _ in shown), default=0)
+    out = console() if sys.stdout.isatty() else None
+    for name, value in shown:
+        if out is None:
+            say(f"{name:<{width}}  {value}")
+        else:
+            out.print(f"[dim]{name:<{width}}[/dim]  ", end="")
+            out.print(value, style=style_of(value) or None, markup=False)
+
+
+def style_of(text: str) -> str:
+    """The colour of a state; none for any other text."""
+    return STYLES.get(State(text), ON_ITS_WAY) if text in set(State) else ""
+
+
+def span_in_words(span: timedelta) -> str:
+    """As exact as one wants to know it: `12 ms`, `3.4 s`, `2 m 05 s`, `3 h 20 m`, `2 d 4 h`."""
+    seconds = max(span.total_seconds(), 0)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:  # noqa: PLR2004  # a minute
+        return f"{seconds:.1f} s"
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days} d {hour} h"
+    return f"{hours} h {minute:02} m" if hours else f"{minute} m {second:02} s"
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """How long ago `at` was."""
+    return "" if at is None else span_in_words(now - at)
+
+
+def short(chat_id: str | None) -> str:
+    """The beginning of an id, enough to name a chat on the command line."""
+    return "" if chat_id is None else chat_id[:SHORT_ID]
+
+
+def as_builtins(value: object) -> Any:  # noqa: ANN401  # JSON
+    """A struct as the JSON value that it is on the wire."""
+    return msgspec.to_builtins(value)
