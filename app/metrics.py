@@ -66,6 +66,13 @@ class Metrics:
         """A request was answered."""
         self._requests.labels(verb, str(status)).observe(seconds)
 
+    def described(self) -> list[tuple[str, str, str]]:
+        """(name, kind, help) of every metric, as `/metrics` has them."""
+        return [
+            (f"{family.name}_total" if family.type == "counter" else family.name, family.type, family.documentation)
+            for family in self._registry.collect()
+        ]
+
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""
         return generate_latest(self._registry)

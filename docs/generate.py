@@ -1,0 +1,68 @@
+"""Writes the generated parts of README and docs anew: whatever stands between `<!-- name -->` and `<!-- /name -->`.
+
+`python -P docs/generate.py` writes them; `--check` only says which are out of date (exit code 1).
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from workspaced.app.metrics import Metrics
+from workspaced.bus import streams
+from workspaced.fsm.machine import diagram, table
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "docs/operations.md")
+
+
+def metrics() -> str:
+    """Every metric with its help text."""
+    rows = [f"| `{name}` | {kind} | {text} |" for name, kind, text in Metrics().described()]
+    return "\n".join(["| metric | kind | what it counts |", "|---|---|---|", *rows]) + "\n"
+
+
+def stream_table() -> str:
+    """The streams as they are made."""
+    rows = []
+    for stream in streams.stream_definitions(streams.Limits()):
+        age = stream.get("max_age", 0) // 86_400_000_000_000
+        kept = f"{age} days" if age else "until done" if stream["retention"] == "workqueue" else "for good"
+        subjects = ", ".join(f"`{subject}`" for subject in stream["subjects"])
+        rows.append(f"| {stream['name']} | {subjects} | {kept} |")
+    return "\n".join(["| stream | subjects | kept |", "|---|---|---|", *rows]) + "\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "diagram": lambda: f"```mermaid\n{diagram()}```\n",
+    "transitions": table,
+    "metrics": metrics,
+    "streams": stream_table,
+}
+
+
+def regenerated(text: str) -> str:
+    """`text` with every generated part anew."""
+    for name, part in PARTS.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = pattern.sub(lambda found, part=part: f"{found[1]}{part()}{found[2]}", text)
+    return text
+
+
+def main() -> int:
+    """0 when all is as it should be."""
+    stale = []
+    for page in PAGES:
+        path = ROOT / page
+        text = path.read_text()
+        if (wanted := regenerated(text)) != text:
+            stale.append(page)
+            if "--check" not in sys.argv:
+                path.write_text(wanted)
+    if stale:
+        print(f"{'out of date' if '--check' in sys.argv else 'written'}: {', '.join(stale)}")
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
