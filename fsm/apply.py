@@ -173,12 +173,13 @@ def _deadline(world: World, item: Input, due: ChatDeadline) -> None:
     """The facts first, then the deadline's version, and only then the event; a stale deadline is ignored."""
     chat = world.chats.get(due.chat_id)
     facts = world.facts_of(chat)
-    if chat is None or facts is None or chat.deadline_at is None or chat.deadline_version != due.version:
+    if chat is None or facts is None:
         return
     moment = Moment(world.now, Cause("deadline", item.id, item.at), world.limits(facts))
-    if settle((chat, facts), chat, facts, moment):
-        return
-    world.put_chat(chat, settle((chat, facts), chat, facts, moment, "expire"), item)
+    world.put_chat(chat, settle((chat, facts), chat, facts, moment), item)
+    chat = world.chats[chat.id]
+    if chat.deadline_at is not None and chat.deadline_version == due.version:
+        world.put_chat(chat, settle((chat, facts), chat, facts, moment, "expire"), item)
 
 
 def _expiry(world: World, item: Input, due: WorkspaceExpiry) -> None:
