@@ -11,8 +11,10 @@ from nats.errors import ConnectionClosedError, Error, MaxPayloadError
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 2.0
-ACK_LIMIT: Final = 5.0
-"""Seconds: the pauses between attempts, and how long one attempt waits for the stream's word."""
+FIRST_ACK_LIMIT: Final = 1.0
+LONGEST_ACK_LIMIT: Final = 8.0
+"""Seconds: the pauses between attempts, and how long they wait for the stream's word: the first not long, for what went
+into a connection that was breaking is never answered."""
 
 _BAD_REQUEST: Final = 400
 
@@ -28,10 +30,10 @@ async def publish_until_stored(nc: Client, subject: str, body: bytes, message_id
     ConnectionClosedError when `nc` is closed for good, and MaxPayloadError or Refused when repeating would not help.
     """
     headers = {"Nats-Msg-Id": message_id or str(uuid4())}
-    pause = FIRST_PAUSE
+    pause, limit = FIRST_PAUSE, FIRST_ACK_LIMIT
     while True:
         try:
-            answer = await ask(nc, subject, body, ACK_LIMIT, headers)
+            answer = await ask(nc, subject, body, limit, headers)
         except (ConnectionClosedError, MaxPayloadError):
             raise
         except (Error, OSError):
@@ -43,7 +45,7 @@ async def publish_until_stored(nc: Client, subject: str, body: bytes, message_id
             if fault.get("code") == _BAD_REQUEST:  # this very message: too large for the stream
                 raise Refused(f"{subject}: {fault.get('description')}")
         await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
+        pause, limit = min(pause * 2, LONGEST_PAUSE), min(limit * 2, LONGEST_ACK_LIMIT)
 
 
 async def ask(nc: Client, subject: str, body: bytes, limit: float, headers: dict[str, str] | None = None) -> Msg:

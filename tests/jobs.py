@@ -2,12 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import msgspec
 from nats.aio.msg import Msg
 
 from tests.servers import Connections
@@ -60,14 +65,14 @@ class Engine:
     """Publishes jobs and hears reports, in the order of their arrival."""
 
     def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+        self.connect = connections
         self._heard: list[tuple[str, Body]] = []
         self._news = asyncio.Condition()
         self.nc: Client
 
     async def start(self, *, job_lease: timedelta = timedelta(seconds=30)) -> None:
         """Make the streams, with the queue of tag `local`, and listen."""
-        self.nc = await self._connections("admin")
+        self.nc = await self.connect("admin")
         await streams.ensure(self.nc, ("local",), streams.Limits(job_lease=job_lease))
         await self.nc.subscribe("ws.event.>", cb=self._on_message)
         await self.nc.subscribe("ws.log.>", cb=self._on_message)
@@ -75,8 +80,8 @@ class Engine:
 
     def login(self, role: str) -> NatsLogin:
         """How `role` connects to the test's server."""
-        who = self._connections.server.roles[role]
-        return NatsLogin(self._connections.server.url, who.user, who.password, who.inbox_prefix)
+        who = self.connect.server.roles[role]
+        return NatsLogin(self.connect.server.url, who.user, who.password, who.inbox_prefix)
 
     async def send(self, job: Body) -> None:
         """Put a job on the queue."""
@@ -150,6 +155,27 @@ class Engine:
             self._news.notify_all()
 
 
+class Pipe:
+    """A named pipe that a script reads a line from (`read < pipe`), until the test lets it go on."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        # For both directions: opening it so waits for nobody, and what is written waits for its reader.
+        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def let_go(self) -> None:
+        """Have the script go on, now or when it comes to read."""
+        os.write(self._fd, b"\n")
+
+    def read(self) -> None:
+        """Wait, in a thread, until a script has written a line."""
+        os.read(self._fd, 1)
+
+    def close(self) -> None:
+        """Nobody waits for it any more."""
+        os.close(self._fd)
+
+
 def processes_of(workspace_id: str) -> list[processes.Process]:
     """Every process of a workspace, on this machine."""
     return processes.carrying("WORKSPACED_WORKSPACE_ID", workspace_id)
@@ -160,3 +186,35 @@ def record_of(root: Path, job: Body) -> WorkspaceRecord:
     record = Folder(root, job["workspace"]["id"]).record()
     assert record is not None
     return record
+
+
+PROVISIONER = """
+import asyncio, sys
+from pathlib import Path
+from msgspec import json
+from workspaced.provisioners.agent.config import NatsLogin
+from workspaced.provisioners.local.program import ProvisionerConfig, run_provisioner
+nats, agent, root, end_agents = json.decode(sys.stdin.buffer.read(), type=tuple[NatsLogin, NatsLogin, str, bool])
+sys.exit(asyncio.run(run_provisioner(ProvisionerConfig(nats, agent, Path(root), end_agents=end_agents))))
+"""
+
+
+@asynccontextmanager
+async def provisioner_process(
+    engine: Engine, root: Path, *, end_agents: bool = True
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A local provisioner as a process of its own, to be killed in the block; else it ends with it, exit code 0."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-c", PROVISIONER, stdin=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+    config = (engine.login("provisioner"), engine.login("agent"), str(root), end_agents)
+    process.stdin.write(msgspec.json.encode(config))
+    process.stdin.close()
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        code = await asyncio.wait_for(process.wait(), SAFETY_NET)
+    assert code in {0, -signal.SIGKILL}

@@ -73,7 +73,12 @@ def script_environment(source: Source, job: Job) -> dict[str, str]:
     A parameter arrives as a value only, never as text of a script. Raises JobFailed for what no environment can hold.
     """
     environment = source.environment | _parameters(job.parameters)
-    environment |= {"WORKSPACED_WORKSPACE_NAME": job.workspace.name, "WORKSPACED_OWNER_NAME": job.owner.name}
+    environment |= {
+        "WORKSPACED_WORKSPACE_ID": job.workspace.id,
+        "WORKSPACED_WORKSPACE_NAME": job.workspace.name,
+        "WORKSPACED_OWNER_NAME": job.owner.name,
+        "WORKSPACED_BUILD_ID": job.build_id,
+    }
     total = 0
     for name, value in environment.items():
         if "\0" in value:

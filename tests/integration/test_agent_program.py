@@ -4,14 +4,14 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.jobs import SAFETY_NET, Body, Engine, new_id
+from tests.jobs import SAFETY_NET, Body, Engine, Pipe, new_id
 from tests.servers import Connections
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.bus import subjects
@@ -72,10 +72,12 @@ async def ping(engine: Engine, config: AgentConfig) -> Body:
     return pong
 
 
-def open_pipe(path: Path) -> None:
-    """Let a script go on that reads from the named pipe."""
-    with path.open("wb"):
-        pass
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Pipe]:
+    """`pipe` in the agent's folder."""
+    pipe = Pipe(tmp_path / "pipe")
+    yield pipe
+    pipe.close()
 
 
 async def test_script_that_succeeds(engine: Engine, tmp_path: Path) -> None:
@@ -121,14 +123,13 @@ async def test_script_that_cannot_be_started(engine: Engine, tmp_path: Path) -> 
         assert (await engine.lifecycle(job, "start_error"))["exit_code"] == 127
 
 
-async def test_script_that_takes_too_long_goes_on(engine: Engine, tmp_path: Path) -> None:
+async def test_script_that_takes_too_long_goes_on(engine: Engine, tmp_path: Path, pipe: Pipe) -> None:
     """`start_timeout` after its limit, `ready` when it ends after all; ping is answered meanwhile."""
-    os.mkfifo(tmp_path / "pipe")
-    config = an_agent(engine, tmp_path, "read < pipe; true", startup_script_timeout="20ms")
+    config = an_agent(engine, tmp_path, "read < pipe", startup_script_timeout="20ms")
     async with running(config) as job:
         await engine.lifecycle(job, "start_timeout")
         pong = await ping(engine, config)
-        await asyncio.to_thread(open_pipe, tmp_path / "pipe")
+        pipe.let_go()
         await engine.lifecycle(job, "ready")
 
     assert pong["agent_id"] == config.agent_id
@@ -137,13 +138,12 @@ async def test_script_that_takes_too_long_goes_on(engine: Engine, tmp_path: Path
     assert pong["at"].endswith("Z")
 
 
+@pytest.mark.usefixtures("pipe")
 async def test_ping_is_answered_while_the_script_runs(engine: Engine, tmp_path: Path) -> None:
     """Also before any limit; and what the script started ends with the agent, if need be by force."""
-    os.mkfifo(tmp_path / "pipe")
-    script = "trap '' TERM; sleep 1000 & read < pipe; read < pipe"
+    script = "trap '' TERM; sleep 1000 & read < pipe; exit 1"
     config = an_agent(engine, tmp_path, script, stop_grace="50ms")
     async with running(config) as job:
-        await asyncio.to_thread(open_pipe, tmp_path / "pipe")  # so the trap is set
         await engine.lifecycle(job, "starting")
         assert (await ping(engine, config))["lifecycle"] == "starting"
 
@@ -168,22 +168,20 @@ async def test_resync_has_it_say_the_same_again(engine: Engine, tmp_path: Path) 
     assert ready["at"] == ready_again["at"]
 
 
-async def test_agent_outlives_its_server(tmp_path: Path) -> None:
+async def test_agent_outlives_its_server(tmp_path: Path, pipe: Pipe) -> None:
     """After a server's death it comes back by itself and tells on the new connection what happened meanwhile."""
-    (tmp_path / "agent").mkdir()
-    os.mkfifo(tmp_path / "agent" / "pipe")
     server = NatsServer(tmp_path / "server")
     await server.start()
     connections = Connections(server)
     try:
         engine = Engine(connections)
         await engine.start()
-        config = an_agent(engine, tmp_path / "agent", "read < pipe; touch done; exit 0")
+        config = an_agent(engine, tmp_path, "read < pipe")
         async with running(config) as job:
             before = await engine.agent(job, "connected")
             await engine.lifecycle(job, "starting")
             await server.kill()
-            await asyncio.to_thread(open_pipe, tmp_path / "agent" / "pipe")
+            pipe.let_go()
             await server.start()
             after = await engine.agent(job, "connected")
             ready = await engine.lifecycle(job, "ready")
@@ -197,18 +195,17 @@ async def test_agent_outlives_its_server(tmp_path: Path) -> None:
 
 async def test_agent_starts_while_nats_is_away(tmp_path: Path) -> None:
     """Its script runs at once, and everything is told in order when NATS is there."""
-    (tmp_path / "agent").mkdir()
+    pipe = Pipe(tmp_path / "ran")
     server = NatsServer(tmp_path / "server")
     await server.start()
     connections = Connections(server)
     try:
         engine = Engine(connections)
         await engine.start()
-        os.mkfifo(tmp_path / "agent" / "pipe")
-        config = an_agent(engine, tmp_path / "agent", "read < pipe; true")
+        config = an_agent(engine, tmp_path, "echo > ran")
         await server.kill()
         async with running(config) as job:
-            await asyncio.to_thread(open_pipe, tmp_path / "agent" / "pipe")  # the script runs
+            await asyncio.to_thread(pipe.read)
             await server.start()
             await engine.agent(job, "connected")
             starting = await engine.lifecycle(job, "starting")
@@ -216,6 +213,7 @@ async def test_agent_starts_while_nats_is_away(tmp_path: Path) -> None:
     finally:
         await connections.close()
         await server.stop()
+        pipe.close()
 
     assert starting["at"] < ready["at"]
 
