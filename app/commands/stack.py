@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @options.tags
 @options.as_json
 @options.settings(SETTINGS, ENGINE, PROVISIONER, STREAMS)
-def up(no_provisioner: bool, tags: tuple[str, ...], as_json: bool, **flags: str | None) -> None:  # noqa: FBT001  # flags
+def up(*, no_provisioner: bool, tags: tuple[str, ...], as_json: bool, **flags: str | None) -> None:
     """Start everything on this machine: both servers, an engine, a provisioner.
 
     Data stay in the folder; other commands find the stack by its connection.json. Workspaces that run are ended with

@@ -1,0 +1,122 @@
+"""A command's connection to the engine, and which chat it is about."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from workspaced.app.config import patience
+from workspaced.app.sources import Sources
+from workspaced.bus.chat_client import WorkspacedClient
+from workspaced.bus.messages import ListRequest
+from workspaced.bus.subjects import is_uuid
+from workspaced.fsm.errors import BadRequest, NotFound
+from workspaced.fsm.snapshot import Snapshot
+
+T = TypeVar("T")
+
+MOST_CHATS: Final = 5000
+"""Looked at to find a chat by less than its id."""
+PAGE: Final = 500
+SHOWN: Final = 5
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work."""
+    return asyncio.run(main)
+
+
+@asynccontextmanager
+async def open_client(sources: Sources, role: str = "chatd") -> AsyncIterator[WorkspacedClient]:
+    """A client of the stack. Raises Unavailable with what to do when there is none."""
+    login, chosen = sources.login(role), patience(sources)
+    client = await WorkspacedClient.connect(
+        login.url,
+        user=login.user,
+        password=login.password,
+        inbox_prefix=login.inbox_prefix,
+        limit=max(chosen.timeout, timedelta(seconds=1)),
+        patience=chosen,
+    )
+    async with client:
+        yield client
+
+
+async def find_chat(client: WorkspacedClient, wanted: str | None) -> str:
+    """The id of the chat that is meant: a whole id, the beginning of one, a workspace's name, or the only one.
+
+    Raises NotFound, and BadRequest when several are meant.
+    """
+    if wanted is not None and is_uuid(wanted.lower()):
+        return wanted.lower()
+    if wanted is None:
+        found = [chat async for chat in all_chats(client) if has_workspace(chat)]
+    else:
+        found = [chat async for chat in all_chats(client) if _is_meant(chat, wanted)]
+    if len(found) == 1:
+        return found[0].chat_id
+    if not found:
+        raise NotFound(
+            f"no chat begins with {wanted!r} and no workspace has that name; see `workspaced ps --all`"
+            if wanted
+            else "no chat has a workspace; make one with `workspaced create`"
+        )
+    names = ", ".join(f"{chat.chat_id[:8]} ({chat.workspace.name if chat.workspace else ''})" for chat in found[:SHOWN])
+    raise BadRequest(f"which chat? {names}{', …' if len(found) > SHOWN else ''}", field="chat")
+
+
+async def all_chats(client: WorkspacedClient, query: ListRequest | None = None) -> AsyncIterator[Snapshot]:
+    """Every chat that `query` lists, page by page."""
+    import msgspec
+
+    query, seen = query or ListRequest(), 0
+    while seen < MOST_CHATS:
+        page = await client.list_chats(msgspec.structs.replace(query, limit=PAGE))
+        for chat in page.chats:
+            yield chat
+        if page.next is None:
+            return
+        seen += len(page.chats)
+        query = msgspec.structs.replace(query, after=page.next)
+
+
+def has_workspace(chat: Snapshot) -> bool:
+    """A live one."""
+    return chat.workspace is not None and not chat.workspace.deleted
+
+
+def _is_meant(chat: Snapshot, wanted: str) -> bool:
+    if chat.chat_id.startswith(wanted.lower()):
+        return True
+    workspace = chat.workspace
+    names = (
+        {workspace.name, f"{workspace.owner_name}/{workspace.name}"} if workspace and not workspace.deleted else set()
+    )
+    return wanted.lower() in {name.lower() for name in names}
+
+
+async def find_workspace(client: WorkspacedClient, wanted: str) -> str:
+    """The id of the workspace that is meant: an id, or the name of a live one. Raises NotFound, BadRequest."""
+    import msgspec
+
+    if is_uuid(wanted.lower()):
+        return wanted.lower()
+    found, query = [], ListRequest(limit=PAGE)
+    for _ in range(MOST_CHATS // PAGE):
+        page = await client.list_workspaces(query)
+        found += [
+            entry.id
+            for entry in page.workspaces
+            if wanted.lower() in {entry.name.lower(), f"{entry.owner_name}/{entry.name}".lower()}
+        ]
+        if page.next is None:
+            break
+        query = msgspec.structs.replace(query, after=page.next)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise NotFound(
+            f"no workspace is named {wanted!r}; see `workspaced ps --workspaces`", code="workspace_not_found"
+        )
+    raise BadRequest(f"{len(found)} workspaces are named {wanted!r}; give an id: {', '.join(found)}", field="workspace")
