@@ -118,14 +118,14 @@ def _answer(world: World, ask: Ask, row: InputRow, *, replayed: bool = False) ->
 
 
 def _carry_out(world: World, item: Input, cause: Cause, plan: Plan, effects: Effects) -> None:
-    touched = {facts.workspace.id: facts for facts in plan.facts}
-    own = plan.chat.workspace_id
-    for workspace_id, facts in touched.items():
-        if workspace_id != own:
-            _change(world, item, cause, facts, effects)
+    own = world.facts.get(plan.chat.workspace_id or "")
+    for facts in plan.facts:
+        if facts.workspace.id == plan.chat.workspace_id:
+            own = facts
+        else:  # replaced: no other chat is bound to it, and this one leaves it
+            world.put_facts(facts)
     if plan.chat.id in world.chats or plan.outcome == "accepted":
-        facts_now = touched.get(own or "") or world.facts.get(own or "")
-        _change(world, item, cause, facts_now, effects, plan)
+        _change(world, item, cause, own, effects, plan)
 
 
 def _event(world: World, item: Input, told: WorkspaceEvent) -> None:
@@ -233,7 +233,9 @@ def _change(
         return
     effects += begun
     world.put_facts(following)
-    _run(world, item, replace(cause, event="cleanup") if late_success(facts) else cause, before, following, plan)
+    if following.workspace.next is None and late_success(facts) and facts.workspace.next is None:
+        cause = replace(cause, event="cleanup")
+    _run(world, item, cause, before, following, plan)
 
 
 def _run(world: World, item: Input, cause: Cause, seen: Facts | None, facts: Facts | None, plan: Plan | None) -> None:
