@@ -113,7 +113,9 @@ def explain(error: Exception) -> int:
         text = f"workspaced has a fault of its own, {type(error).__name__}; WORKSPACED_LOG_LEVEL=debug shows where"
         return _say(text, "internal", FAILED)
     faults = "; ".join(f"{one.field}: {one.detail}" if one.field else one.detail for one in error.validations)
-    text = f"{error}: {faults}" if faults and faults not in str(error) else str(error)
+    text = str(error)
+    if faults:
+        text = faults if text in faults else f"{text}: {faults}"
     return _say(text, error.code, USAGE if isinstance(error, BadSetting) else STATUS_CODES.get(error.status, FAILED))
 
 

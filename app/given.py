@@ -9,6 +9,10 @@ from workspaced.app.variables import OF_WORKSPACES, PREFIX, VARIABLES, Value, Va
 from workspaced.fsm.errors import BadRequest
 
 FILE: Final = "_FILE"
+LIKE: Final = 0.8
+"""From there on one name may be meant for another."""
+SECRET: Final = frozenset({"password", "agent_password", "database_url"})
+"""Never shown."""
 LONGEST: Final = 65_536
 """A value's file is not longer, whatever was named by mistake."""
 
@@ -50,7 +54,7 @@ def _value(variable: Variable, flag: str | None, given: str | None) -> Value:
     try:
         return variable.parse(text)
     except (ValueError, BadRequest) as error:
-        shown = "" if variable.name in {"password", "database_url"} else f" {text!r}"
+        shown = "" if variable.name in SECRET else f" {text!r}"
         raise BadSetting(f"{where}{shown}: {error}") from None
 
 
@@ -65,5 +69,5 @@ def _content(variable: str, path: Path) -> str:
 
 
 def _like(variable: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(variable.removesuffix(FILE), known, n=1)
+    near = difflib.get_close_matches(variable.removesuffix(FILE), known, n=1, cutoff=LIKE)
     return f"; did you mean {near[0]}?" if near else "; docs/settings.md lists them all"

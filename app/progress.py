@@ -23,16 +23,17 @@ REFRESHES_PER_S: Final = 4
 class Progress:
     """Use it as a context; `saw` every snapshot in order."""
 
-    def __init__(self, before: Snapshot | None, *, indent: str = "") -> None:
-        """`before` is where the story begins; None for a chat without a row."""
+    def __init__(self, before: Snapshot | None, *, indent: str = "", live: bool = True) -> None:
+        """`before` is where the story begins, None for a chat without a row; not `live`: no line that changes."""
         self._before = before
         self._indent = indent
         self._began = time.monotonic()
+        self._may_be_live = live and sys.stdout.isatty()
         self._live: Live | None = None
         self._exits = ExitStack()
 
     def __enter__(self) -> Self:
-        if sys.stdout.isatty():
+        if self._may_be_live:
             from rich.console import Console
             from rich.live import Live
 

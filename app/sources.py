@@ -53,6 +53,14 @@ class Sources:
             raise BadSetting(f"the stack in {self.folder} has no user {user!r}; it has {', '.join(stack.roles)}")
         return NatsLogin(stack.nats_url, known.user, known.password, known.inbox_prefix)
 
+    def agent_login(self) -> NatsLogin:
+        """How the agents of a local provisioner connect."""
+        if (stack := self._stack("nats_url")) is None:
+            user, password = self.text("agent_user"), self.text("agent_password")
+            return NatsLogin(self.text("nats_url"), user, password or None, f"_INBOX_{user}")
+        known = stack.roles["agent"]
+        return NatsLogin(stack.nats_url, known.user, known.password, known.inbox_prefix)
+
     def database_url(self) -> str:
         """Where Postgres is. Raises Unavailable when nothing says so."""
         stack = self._stack("database_url")

@@ -21,6 +21,7 @@ from workspaced.app.identity import Identity, load_identity
 from workspaced.app.run_loop import first_of
 from workspaced.app.serve import Server
 from workspaced.app.server_process import ServerFailed
+from workspaced.app.sole_provisioner import sole_provisioner
 from workspaced.app.sources import Sources
 from workspaced.bus import streams
 from workspaced.bus.chat_client import WorkspacedClient
@@ -139,6 +140,7 @@ def _provision(sources: Sources, servers: Servers, ending: AsyncExitStack) -> as
         agent_login=_login(servers.nats.url, servers, "agent"),
         end_agents=True,
     )
+    ending.enter_context(sole_provisioner(config.root))
     stopping = asyncio.Event()
 
     async def work() -> None:

@@ -88,3 +88,12 @@ def _text(path: Path) -> str:
         raise BadRequest(f"cannot read {path}: {error.strerror}", code="invalid_template") from None
     except UnicodeDecodeError:
         raise BadRequest(f"{path} is not text in UTF-8", code="invalid_template") from None
+
+
+async def with_known_id(client: WorkspacedClient, template: dict[str, Any]) -> dict[str, Any]:
+    """The template with the id of the one it replaces: that of the same name in its organization."""
+    if "id" in template:
+        return template
+    known = await all_templates(client, str(template["organization_id"]), str(template.get("name", "")))
+    same = [each.id for each in known if each.name.lower() == str(template.get("name", "")).lower()]
+    return template | {"id": same[0]} if same else template

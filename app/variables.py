@@ -98,6 +98,8 @@ WHERE: Final = (
     Variable("user", "", "who one is on NATS; the role's name with the shipped nats.conf", "all"),
     Variable("password", "", "of that user", "all"),
     Variable("inbox_prefix", "", "where replies come to; `_INBOX_<user>` when empty", "all"),
+    Variable("agent_user", "agent", "who the agents of a local provisioner are on NATS", "provisioner"),
+    Variable("agent_password", "", "of that user", "provisioner"),
     Variable("database_url", "", "where Postgres answers: postgresql://user:password@host/database", "engine"),
     Variable("dir", "", "the folder of a local stack; see below for the default", "all"),
 )

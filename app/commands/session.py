@@ -6,18 +6,20 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
+from msgspec.structs import replace
+
 from workspaced.app.config import patience
 from workspaced.app.sources import Sources
 from workspaced.bus.chat_client import WorkspacedClient
-from workspaced.bus.messages import ListRequest
+from workspaced.bus.messages import ListRequest, WorkspaceEntry
 from workspaced.bus.subjects import is_uuid
 from workspaced.fsm.errors import BadRequest, NotFound
 from workspaced.fsm.snapshot import Snapshot
 
 T = TypeVar("T")
 
-MOST_CHATS: Final = 5000
-"""Looked at to find a chat by less than its id."""
+MOST: Final = 10_000
+"""Chats or workspaces that one command looks at; larger places are asked by id, or over the bus."""
 PAGE: Final = 500
 SHOWN: Final = 5
 
@@ -68,17 +70,14 @@ async def find_chat(client: WorkspacedClient, wanted: str | None) -> str:
 
 async def all_chats(client: WorkspacedClient, query: ListRequest | None = None) -> AsyncIterator[Snapshot]:
     """Every chat that `query` lists, page by page."""
-    import msgspec
-
-    query, seen = query or ListRequest(), 0
-    while seen < MOST_CHATS:
-        page = await client.list_chats(msgspec.structs.replace(query, limit=PAGE))
+    query = query or ListRequest()
+    for _ in range(MOST // PAGE):
+        page = await client.list_chats(replace(query, limit=PAGE))
         for chat in page.chats:
             yield chat
         if page.next is None:
             return
-        seen += len(page.chats)
-        query = msgspec.structs.replace(query, after=page.next)
+        query = replace(query, after=page.next)
 
 
 def has_workspace(chat: Snapshot) -> bool:
@@ -96,23 +95,27 @@ def _is_meant(chat: Snapshot, wanted: str) -> bool:
     return wanted.lower() in {name.lower() for name in names}
 
 
+async def all_workspaces(client: WorkspacedClient, query: ListRequest | None = None) -> AsyncIterator[WorkspaceEntry]:
+    """Every live workspace that `query` lists, page by page."""
+    query = query or ListRequest()
+    for _ in range(MOST // PAGE):
+        page = await client.list_workspaces(replace(query, limit=PAGE))
+        for entry in page.workspaces:
+            yield entry
+        if page.next is None:
+            return
+        query = replace(query, after=page.next)
+
+
 async def find_workspace(client: WorkspacedClient, wanted: str) -> str:
     """The id of the workspace that is meant: an id, or the name of a live one. Raises NotFound, BadRequest."""
-    import msgspec
-
     if is_uuid(wanted.lower()):
         return wanted.lower()
-    found, query = [], ListRequest(limit=PAGE)
-    for _ in range(MOST_CHATS // PAGE):
-        page = await client.list_workspaces(query)
-        found += [
-            entry.id
-            for entry in page.workspaces
-            if wanted.lower() in {entry.name.lower(), f"{entry.owner_name}/{entry.name}".lower()}
-        ]
-        if page.next is None:
-            break
-        query = msgspec.structs.replace(query, after=page.next)
+    found = [
+        entry.id
+        async for entry in all_workspaces(client)
+        if wanted.lower() in {entry.name.lower(), f"{entry.owner_name}/{entry.name}".lower()}
+    ]
     if len(found) == 1:
         return found[0]
     if not found:

@@ -62,7 +62,7 @@ async def _ask_and_wait(client: WorkspacedClient, asked: Asked, *, as_json: bool
         before = await _current(client, asked.chat_id)
         if not as_json:
             say(f"chat {asked.chat_id}")
-        with Progress(before, indent="  ") as progress:
+        with Progress(before, indent="  ", live=not as_json) as progress:
             reply = await _send(asked)
             last = await _until_rest(snapshots, reply, (lambda _: None) if as_json else progress.saw)
     done = _is_done(asked.verb, last)
