@@ -89,10 +89,7 @@ def _job(world: World, workspace: Workspace, build: Build) -> Job:
 def clean_up(world: World, facts: Facts, initiator: str | None) -> Planned:
     """Leave nothing behind: delete a workspace that never was ready, stop one that was (none if stopped already)."""
     if facts.workspace.was_ready:
-        stopped = (
-            facts.build is not None and facts.build.transition == "stop" and job_status(facts.build) == "succeeded"
-        )
-        return (facts, ()) if stopped else begin_build(world, facts, "stop", Wish(initiator))
+        return (facts, ()) if is_stopped(facts) else begin_build(world, facts, "stop", Wish(initiator))
     released = replace(facts, workspace=replace(facts.workspace, name_released=True))
     return begin_build(world, released, "delete", Wish(initiator))
 
@@ -103,6 +100,15 @@ def publish_again(world: World, facts: Facts) -> PublishJob | None:
     if build is None or job_status(build) != "pending":
         return None
     return PublishJob(build.provisioner, _job(world, facts.workspace, build))
+
+
+def version_to_start(world: World, facts: Facts) -> str | None:
+    """The template version of the next start build: the one before's, or the active one (domain.md 2.3)."""
+    template, build = world.templates.get(facts.workspace.template_id), facts.build
+    before = build.template_version_id if build else None
+    if template is not None and (before is None or template.require_active_version):
+        return template.active_version_id
+    return before
 
 
 def is_stopped(facts: Facts) -> bool:
@@ -118,7 +124,7 @@ def cancel_job(world: World, facts: Facts) -> Planned:
         return facts, ()
     canceled = replace(build, canceled_at=world.now)
     if job_status(build) == "pending":
-        canceled = replace(canceled, completed_at=world.now, reported="canceled")
+        canceled = replace(canceled, completed_at=world.now)
         return replace(facts, build=canceled), (PurgeJob(build.provisioner, build.job_id),)
     return replace(facts, build=canceled), (StopJob(build.job_id, build.id, build.workspace_id, "canceled"),)
 
@@ -204,9 +210,13 @@ def follow(world: World, facts: Facts) -> Planned:
     build, workspace = facts.build, facts.workspace
     if build is None or facts.in_flight or workspace.deleted:
         return facts, ()
-    wish = Wish(workspace.next_initiator, parameters=workspace.next_parameters)
     if workspace.next == "delete":
         return begin_build(world, facts, "delete", Wish(workspace.next_initiator))
     if workspace.next == "start":
+        wish = Wish(
+            workspace.next_initiator,
+            version_id=version_to_start(world, facts),
+            parameters=workspace.next_parameters,
+        )
         return begin_build(world, facts, "start", wish)
     return clean_up(world, facts, build.initiator) if late_success(facts) else (facts, ())

@@ -33,8 +33,7 @@ def create(world: World, chat: Chat, facts: Facts | None, command: Create) -> Pl
     if chat.state in WAITING:
         return Plan("attached", chat, build_id=facts.build.id if facts.in_flight else None)
     if chat.state is State.READY:
-        renewed, effects = renew_ttl(world, facts)
-        return Plan("exists", chat, (renewed,), effects=effects)
+        return _exists(world, chat, facts)
     return _from_failed(world, chat, facts) or _new(world, chat, facts, command, template_id)
 
 
@@ -62,6 +61,8 @@ def _from_failed(world: World, chat: Chat, facts: Facts) -> Plan | None:
     """None when a new workspace takes its place."""
     if facts.in_flight and facts.build is not None:
         return Plan("attached", chat, build_id=facts.build.id, event="retry")
+    if chat.failure is None or chat.failure.phase in {State.CREATING, State.BUILDING}:
+        return None
     so_far = reach(facts)
     if so_far is Reach.AMBIGUOUS:
         agent, waits = root_agents(facts.agents)[0], False
@@ -71,16 +72,21 @@ def _from_failed(world: World, chat: Chat, facts: Facts) -> Plan | None:
         return None
     match agent_link(agent, world.now, world.settings.agent_connection_timeout):
         case "connecting":
-            return Plan("attached", chat, event="retry") if waits else Plan("exists", chat)
+            return Plan("attached", chat, event="retry") if waits else _exists(world, chat, facts)
         case "connected":
             again = waits and so_far is Reach.STARTING
-            return Plan("attached", chat, event="retry") if again else Plan("exists", chat)
+            return Plan("attached", chat, event="retry") if again else _exists(world, chat, facts)
         case "disconnected" if (left := _grace_left(world, agent)) >= timedelta(0):
             if not waits:
-                return Plan("exists", chat)
+                return _exists(world, chat, facts)
             return Plan("attached", chat, event="retry", deadline_at=world.now + left)
         case _:
             return None
+
+
+def _exists(world: World, chat: Chat, facts: Facts) -> Plan:
+    renewed, effects = renew_ttl(world, facts)
+    return Plan("exists", chat, (renewed,), effects=effects)
 
 
 def _grace_left(world: World, agent: Agent) -> timedelta:
@@ -186,11 +192,10 @@ def name_candidates(world: World, command: Create, template: Template | None) ->
 def _choose_name(world: World, command: Create, template: Template, replaced: Facts | None) -> str:
     """Check 9, against the names that the store said are taken and those that this batch has given away."""
     owner_id = command.owner.id
-    if replaced is not None and replaced.workspace.name_released:
-        world.taken.discard((owner_id, replaced.workspace.name.lower()))
+    given_up = replaced.workspace.name.lower() if replaced and replaced.workspace.name_released else None
     candidates = world.names.get((command.chat_id, command.request_id)) or name_candidates(world, command, template)
     for name in candidates:
-        if (owner_id, name.lower()) not in world.taken:
+        if name.lower() == given_up or (owner_id, name.lower()) not in world.taken:
             world.taken.add((owner_id, name.lower()))
             return name
     raise Conflict(

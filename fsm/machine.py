@@ -139,8 +139,9 @@ class Provisioning(StateChart[Standing]):
     )
 
     def see_build(self) -> None:
-        """From here on the build is the chat's own."""
+        """From here on the build is the chat's own, and what failed before it does not matter."""
         self.model.fresh = False
+        self.model.heals = Heals.NO
 
     def heal(self) -> None:
         """The failure is over; the next one has not been judged yet."""

@@ -2,14 +2,22 @@
 
 from msgspec.structs import replace
 
-from workspaced.fsm.builds import Wish, begin_build, cancel_job, clean_up, is_stopped, renew_ttl
-from workspaced.fsm.chat import Chat
+from workspaced.fsm.builds import (
+    Wish,
+    begin_build,
+    cancel_job,
+    clean_up,
+    is_stopped,
+    renew_ttl,
+    version_to_start,
+)
+from workspaced.fsm.chat import Chat, Failure
 from workspaced.fsm.commands import Cancel, Delete, Restart, Start, Stop
 from workspaced.fsm.errors import BadRequest, Conflict, Forbidden
 from workspaced.fsm.facts import Build, Facts
 from workspaced.fsm.parameters import for_start
 from workspaced.fsm.plan import Plan, own_workspace
-from workspaced.fsm.reach import Reach, reach
+from workspaced.fsm.settle import Event
 from workspaced.fsm.state import WAITING, State
 from workspaced.fsm.values import Parameters, Transition
 from workspaced.fsm.world import World
@@ -32,10 +40,10 @@ def start(world: World, chat: Chat, known: Facts | None, command: Start) -> Plan
 def _start_failed(world: World, chat: Chat, facts: Facts, command: Start) -> Plan:
     if facts.in_flight:
         return Plan("attached", chat, build_id=_id(facts.build), event="retry")
-    match reach(facts):
-        case Reach.UNTAKEN | Reach.BROKEN | Reach.BUILT:
+    match chat.failure:
+        case Failure(phase=State.CREATING | State.BUILDING) | Failure(code="agents_unknown"):
             return _start(world, chat, facts, command)
-        case Reach.AWAY | Reach.STARTING:
+        case Failure(phase=State.CONNECTING) | Failure(code="startup_timeout"):
             return Plan("attached", chat, event="retry")
         case _:
             return _exists(world, chat, facts)
@@ -54,14 +62,11 @@ def _start(world: World, chat: Chat, facts: Facts, command: Start | Restart) -> 
 
 def for_next_start(world: World, facts: Facts, given: Parameters | None) -> tuple[str | None, Parameters]:
     """The template version and parameters of the next start build (domain.md 2.3, 3.5). Raises BadRequest."""
-    template, build = world.templates.get(facts.workspace.template_id), facts.build
-    before = build.template_version_id if build else None
-    active = template.active_version_id if template else None
-    version_id = active if before is None or (template and template.require_active_version) else before
+    build, version_id = facts.build, version_to_start(world, facts)
     try:
         return version_id, for_start(world.versions.get(version_id or ""), build.parameters if build else {}, given)
     except BadRequest as error:
-        if version_id == before:
+        if build is None or version_id == build.template_version_id:
             raise
         raise BadRequest(
             "the active template version needs other parameters; use read_template to see them and retry "
@@ -143,7 +148,9 @@ def cancel(world: World, chat: Chat, facts: Facts | None, _command: Cancel) -> P
         if facts.build.canceled_at is not None:
             return Plan("attached", chat, build_id=facts.build.id)
         canceled, effects = cancel_job(world, facts)
-        return Plan("accepted", chat, (canceled,), build_id=facts.build.id, effects=effects)
+        # A chat that gave up waits in building for the end of a job that somebody still works on.
+        event: Event = "retry" if chat.state is State.FAILED and canceled.in_flight else "observe"
+        return Plan("accepted", chat, (canceled,), build_id=facts.build.id, event=event, effects=effects)
     if chat.state in {State.BINDING, State.CONNECTING, State.STARTING}:
         cleaned, effects = clean_up(world, facts, chat.owner_id)
         return Plan("accepted", chat, (cleaned,), build_id=_id(cleaned.build), effects=effects)
