@@ -69,6 +69,8 @@ class JobInHand:
         self.ended = asyncio.Event()
         self.status: JobStatus = "pending"
         """What was reported last."""
+        self.finished = False
+        """The handler has ended; the end is being reported."""
         self._nc = nc
         self._ids = ids
         self._worker = worker

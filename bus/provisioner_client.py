@@ -11,11 +11,9 @@ import asyncio
 import logging
 import os
 import socket
-import time
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 import msgspec
@@ -24,20 +22,17 @@ from nats.aio.msg import Msg
 from nats.errors import Error
 
 from workspaced.bus import subjects
-from workspaced.bus.job_in_hand import Handler, JobCanceled, JobFailed, JobIds, JobInHand, failure
+from workspaced.bus.job_in_hand import Handler, JobIds, JobInHand
 from workspaced.bus.job_queue import JobQueue
-from workspaced.bus.until_stored import ask, publish_until_stored
-from workspaced.fsm.effects import Job
-from workspaced.fsm.events import AgentReport, BuildCreated
-from workspaced.fsm.values import JobStatus, Parameters, Transition
+from workspaced.bus.job_work import JobWork, Terms
+from workspaced.bus.until_stored import publish_until_stored
+from workspaced.fsm.events import BuildCreated
+from workspaced.fsm.values import Parameters, Transition
 
 _log = logging.getLogger(__name__)
 
-FORCE_LIMIT: Final = 5.0
-"""Seconds that a handler may go on after it was cancelled by force; then it is left behind."""
-
-CONFIRM_LIMIT: Final = 2.0
-"""Seconds to wait for the server's word on an acknowledgement."""
+REPORT_LIMIT: Final = 5.0
+"""Seconds that a drain gives a job which is done and only has to be reported."""
 
 
 class ProvisionerClient:
@@ -60,10 +55,8 @@ class ProvisionerClient:
         self.in_hand: dict[str, JobInHand] = {}
         self._nc = nc
         self._queue = JobQueue(nc, tag, concurrency)
-        self._attempts = attempts
+        self._terms = Terms(attempts, cancel_grace, extend)
         self._log_flush = log_flush
-        self._cancel_grace = cancel_grace.total_seconds()
-        self._extend = extend.total_seconds() if extend else None
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         self._deliveries: dict[asyncio.Task[None], Msg] = {}
@@ -91,14 +84,21 @@ class ProvisionerClient:
         await self._queue.close()
         if self._deliveries:
             await asyncio.wait(self._deliveries, timeout=limit.total_seconds())
+        for hand in list(self.in_hand.values()):
+            if hand.finished:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(REPORT_LIMIT):
+                        await hand.ended.wait()
+        await asyncio.sleep(0)  # those that ended are no deliveries any more
         left = dict(self._deliveries)
         for task in left:
             task.cancel()
         if left:
             await asyncio.wait(left)
-        for msg in left.values():
-            with suppress(Error):
-                await msg.nak()
+        for task, msg in left.items():
+            if task.cancelled():
+                with suppress(Error):
+                    await msg.nak()
         with suppress(Error):
             await self._nc.flush()
 
@@ -146,97 +146,15 @@ class ProvisionerClient:
         if former := self.in_hand.get(ids.job_id):
             former.lost.set()  # given away again by the server, to us as it happens: the former lease is over
             await former.ended.wait()
-        attempt = msg.metadata.num_delivered
-        hand = JobInHand(self._nc, ids, attempt=attempt, worker=self.worker, log_flush=self._log_flush)
+        hand = JobInHand(
+            self._nc, ids, attempt=msg.metadata.num_delivered, worker=self.worker, log_flush=self._log_flush
+        )
         self.in_hand[ids.job_id] = hand
-        work = asyncio.create_task(self._carry_out(msg, hand, handler))
-        lease = asyncio.create_task(self._keep_lease(msg, hand))
         try:
-            await asyncio.wait({work, lease}, return_when=asyncio.FIRST_COMPLETED)
+            await JobWork(self._nc, msg, hand, self._terms, self._queue.lease).run(handler, self._slots)
         finally:
-            if lease.done():
-                hand.lost.set()
-            for task in (work, lease):
-                task.cancel()
-            await asyncio.wait({work, lease})
-            hand.build_log.drop()
             del self.in_hand[ids.job_id]
             hand.ended.set()
-        if hand.lost.is_set():
-            _log.warning("job %s: its lease was lost in attempt %d; left to whoever has it now", ids.job_id, attempt)
-        elif fault := work.exception():
-            _log.error("job %s could not be reported, so it will come again: %s", ids.job_id, fault)
-
-    async def _carry_out(self, msg: Msg, hand: JobInHand, handler: Handler) -> None:
-        async with self._slots:  # a request of a former connection may bring more than there is room for
-            status, more = await self._outcome(msg, hand, handler)
-            await hand.build_log.end()
-            await hand.tell(status, **more)
-            with suppress(Error):  # not confirmed: the job comes again and ends the same way
-                await ask(self._nc, msg.reply, b"+ACK", CONFIRM_LIMIT)
-
-    async def _outcome(self, msg: Msg, hand: JobInHand, handler: Handler) -> tuple[JobStatus, dict[str, Any]]:
-        """Run the handler; the terminal status, and what else to report of it."""
-        lost = hand.attempt - 1
-        if lost >= self._attempts:
-            return "failed", failure(
-                JobFailed(f"Build has been detected as hung: its provisioner was lost {lost} times")
-            )
-        await hand.tell("running")
-        try:
-            job = msgspec.json.decode(msg.data, type=Job)
-            agents = await self._attend(hand, asyncio.ensure_future(handler(job, hand)))
-        except msgspec.DecodeError as error:
-            return "failed", failure(JobFailed(f"the job cannot be read: {error}", retryable=False))
-        except JobCanceled:
-            return "canceled", {}
-        except JobFailed as error:
-            return "failed", failure(error)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the job must end
-            _log.exception("job %s: the handler failed", msg.subject)
-            return "failed", failure(
-                JobFailed(f"the provisioner failed with an internal error ({type(error).__name__})")
-            )
-        return "succeeded", {"agents": tuple(agents)}
-
-    async def _attend(self, hand: JobInHand, handling: asyncio.Future[Sequence[AgentReport]]) -> Sequence[AgentReport]:
-        """Wait for the handler; on a cancel say so, give it the grace, then stop it by force."""
-        canceled = asyncio.create_task(hand.canceled.wait())
-        try:
-            either: set[asyncio.Future[Any]] = {handling, canceled}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if hand.canceled.is_set():  # said also when the handler heeded it at once
-                await hand.tell("canceling")
-                await asyncio.wait({handling}, timeout=self._cancel_grace)
-        finally:
-            canceled.cancel()
-            if not handling.done():
-                handling.cancel()
-                await asyncio.wait({handling}, timeout=FORCE_LIMIT)
-        if not handling.done():
-            _log.error("a canceled handler does not end; it is left behind")
-            raise JobCanceled
-        try:
-            return handling.result()
-        except asyncio.CancelledError:
-            raise JobCanceled from None
-
-    async def _keep_lease(self, msg: Msg, hand: JobInHand) -> None:
-        """Extend the lease until it is lost: returns when the server gave the job away, or may have by now."""
-        lease = self._queue.lease.total_seconds()
-        extend = self._extend or lease / 3
-        held_until = time.monotonic() + lease
-        while (left := held_until - time.monotonic()) > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(extend, left)):
-                    await hand.lost.wait()
-                return
-            asked_at = time.monotonic()
-            if asked_at >= held_until:
-                return  # stopped and resumed, or the loop was blocked: asking now might extend somebody else's lease
-            with suppress(Error):
-                await ask(self._nc, msg.reply, b"+WPI", min(extend, held_until - asked_at))
-                held_until = asked_at + lease
 
     def _finished(self, delivery: asyncio.Task[None]) -> None:
         del self._deliveries[delivery]

@@ -76,6 +76,7 @@ class Engine:
         await streams.ensure(self.nc, ("local",), streams.Limits(job_lease=job_lease))
         await self.nc.subscribe("ws.event.>", cb=self._on_message)
         await self.nc.subscribe("ws.log.>", cb=self._on_message)
+        await self.nc.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.JOBS.local", cb=self._on_message)
         await self.nc.flush()
 
     def login(self, role: str) -> NatsLogin:
@@ -179,6 +180,16 @@ class Pipe:
 def processes_of(workspace_id: str) -> list[processes.Process]:
     """Every process of a workspace, on this machine."""
     return processes.carrying("WORKSPACED_WORKSPACE_ID", workspace_id)
+
+
+def names_in(folder: Path) -> list[str]:
+    """What is in it, sorted."""
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def command_line_of(process: processes.Process) -> str:
+    """As everybody on this machine may read it."""
+    return Path(f"/proc/{process.pid}/cmdline").read_text()
 
 
 def record_of(root: Path, job: Body) -> WorkspaceRecord:
