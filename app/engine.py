@@ -28,6 +28,8 @@ from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.inputs import Input
 from workspaced.fsm.world import Answer
 
+AT_ONCE: Final = 2
+"""Batches in work: while one is published the next is decided. Row locks keep them apart, as they do two engines."""
 FIRST_WAIT: Final = timedelta(milliseconds=100)
 LONGEST_WAIT: Final = timedelta(seconds=5)
 HOLD: Final = timedelta(seconds=10)
@@ -47,11 +49,25 @@ class Engine:
 
     async def run(self, intake: Intake) -> None:
         """Work until the intake has ended; then give back what was delivered and not taken. Raises as `Intake.take`."""
+        turn = asyncio.Lock()
         try:
-            while batch := await intake.take():
-                await self.work(batch)
+            ends = await asyncio.gather(*(self._keep_on(intake, turn) for _ in range(AT_ONCE)), return_exceptions=True)
         finally:
             await nak(self._connection, await intake.stop())
+        for end in ends:
+            if end is not None:
+                raise end
+
+    async def _keep_on(self, intake: Intake, turn: asyncio.Lock) -> None:
+        try:
+            while batch := await self._take(intake, turn):
+                await self.work(batch)
+        finally:
+            intake.end()
+
+    async def _take(self, intake: Intake, turn: asyncio.Lock) -> list[Stored]:
+        async with turn:
+            return await intake.take()
 
     async def work(self, batch: Sequence[Stored]) -> None:
         """One batch, from decoding to acknowledging."""
