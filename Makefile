@@ -47,8 +47,9 @@ fix: $(READY)  ## format, and mend what ruff can mend
 	$(BIN)/ruff check -q --fix . || true
 	$(BIN)/ruff format -q .
 
-bench: $(READY)  ## measure latency and throughput on this machine
-	@for f in bench/*.py; do $(BIN)/python -P $$f || exit 1; done
+bench: $(READY)  ## measure latency and throughput beside rivals and limits; QUICK=1 takes a minute
+	PYTHONPATH=bench $(BIN)/python -P bench/run.py
+	$(BIN)/python -P bench/check.py
 
 docs: $(READY)  ## write the generated parts of README and docs anew
 	$(BIN)/python -P docs/generate.py

@@ -1,0 +1,26 @@
+"""One engine process of a benchmark: reads its configuration from stdin, says `up` when it serves."""
+
+import asyncio
+import signal
+import sys
+
+import msgspec
+import uvloop
+
+from workspaced.app.config import ServeConfig
+from workspaced.app.serve import Server
+
+
+async def main() -> None:
+    """Serve until SIGTERM."""
+    config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServeConfig)
+    server = Server(config)
+    await server.start()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    print("up", server.http_url, flush=True)
+    await stop.wait()
+    await server.stop()
+
+
+uvloop.run(main())

@@ -1,0 +1,107 @@
+"""Servers and engines of a benchmark: file-backed JetStream, Postgres with fsync on, engines as own processes."""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import msgspec
+from nats.aio.client import Client
+
+from workspaced.app.config import ServeConfig
+from workspaced.app.embedded import Servers, embedded_servers
+from workspaced.bus import streams
+from workspaced.bus.connection import open_connection
+from workspaced.store.migrations import migrate
+
+ENGINE = Path(__file__).with_name("engine.py")
+
+
+@dataclass
+class Stack:
+    """What a measurement works with."""
+
+    servers: Servers
+    admin: Client
+    engines: list[asyncio.subprocess.Process] = field(default_factory=list)
+
+    @property
+    def dsn(self) -> str:
+        """The database's."""
+        return self.servers.postgres.dsn
+
+    async def start_engine(self) -> asyncio.subprocess.Process:
+        """One more engine, as a process of its own; it answers when this returns."""
+        role = self.servers.nats.roles["engine"]
+        config = ServeConfig(
+            nats_url=self.servers.nats.url,
+            database_url=self.dsn,
+            user=role.user,
+            password=role.password,
+            inbox_prefix=role.inbox_prefix,
+            http_port=0,
+        )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", str(ENGINE), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("no pipes to the engine")
+        process.stdin.write(msgspec.json.encode(config) + b"\n")
+        await process.stdout.readline()
+        self.engines.append(process)
+        return process
+
+    async def stop_engines(self) -> None:
+        """End them cleanly."""
+        for process in self.engines:
+            process.terminate()
+            await process.wait()
+        self.engines.clear()
+
+
+@asynccontextmanager
+async def running_stack(engines: int = 1) -> AsyncIterator[Stack]:
+    """Both servers in a folder of their own, the schema, the streams, and so many engines."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="workspaced-bench-")))
+        folder.chmod(0o755)  # noqa: ASYNC240 - Postgres does not run as root; its own user must get through
+        servers = await stack.enter_async_context(embedded_servers(folder))
+        await migrate(servers.postgres.dsn)
+        role = servers.nats.roles["admin"]
+        admin = await open_connection(
+            servers.nats.url, user=role.user, password=role.password, inbox_prefix=role.inbox_prefix
+        )
+        stack.push_async_callback(admin.close)
+        await streams.ensure(admin, ("bench",))
+        running = Stack(servers, admin)
+        stack.push_async_callback(running.stop_engines)
+        for _ in range(engines):
+            await running.start_engine()
+        yield running
+
+
+async def call(client: Client, verb: str, body: object) -> dict[str, object]:
+    """A request to the engine. Raises RuntimeError for an error."""
+    answer = await client.request(f"ws.api.{verb}", json.dumps(body).encode(), timeout=30)
+    reply: dict[str, object] = json.loads(answer.data)
+    if "error" in reply:
+        raise RuntimeError(reply)
+    return reply
+
+
+async def database(stack: Stack) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection to the stack's database."""
+    return await asyncpg.connect(stack.dsn)
+
+
+def machine() -> dict[str, object]:
+    """The machine a run was made on, without its name."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(":")[2].strip() for line in lines if "model name" in line), "unknown")
+    return {"cpu": model, "cores": os.cpu_count(), "python": sys.version.split()[0]}
