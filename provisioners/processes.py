@@ -63,8 +63,9 @@ async def until_end(process: Process) -> None:
                 await ended.wait()
             finally:
                 loop.remove_reader(fd)
-    with suppress(ChildProcessError):
-        os.waitpid(process.pid, os.WNOHANG)  # noqa: ASYNC222  # does not wait
+    if identify(process.pid) == process:  # else the pid may be another child's by now
+        with suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)  # noqa: ASYNC222  # does not wait
 
 
 def send(process: Process, number: signal.Signals) -> None:
@@ -95,7 +96,8 @@ async def end(processes: Iterable[Process], grace: float) -> None:
 async def end_all(find: Callable[[], list[Process]], grace: float) -> None:
     """End what `find` finds, and again what that forked meanwhile, until it finds nothing."""
     for _ in range(_SWEEPS):
-        found = find()
+        # In a thread: looking through all processes of a machine takes milliseconds.
+        found = await asyncio.to_thread(find)
         if not found:
             return
         await end(found, grace)

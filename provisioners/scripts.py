@@ -47,7 +47,7 @@ class Script:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=write_end,
-                process_group=0,
+                start_new_session=True,  # a group of its own, to be signaled whole; uvloop knows no process_group
             )
         except BaseException:
             os.close(read_end)

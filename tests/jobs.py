@@ -199,14 +199,16 @@ def record_of(root: Path, job: Body) -> WorkspaceRecord:
     return record
 
 
+# On uvloop, as `workspaced provisioner` runs.
 PROVISIONER = """
-import asyncio, sys
+import sys
 from pathlib import Path
+import uvloop
 from msgspec import json
 from workspaced.provisioners.agent.config import NatsLogin
 from workspaced.provisioners.local.program import ProvisionerConfig, run_provisioner
 nats, agent, root, end_agents = json.decode(sys.stdin.buffer.read(), type=tuple[NatsLogin, NatsLogin, str, bool])
-sys.exit(asyncio.run(run_provisioner(ProvisionerConfig(nats, agent, Path(root), end_agents=end_agents))))
+sys.exit(uvloop.run(run_provisioner(ProvisionerConfig(nats, agent, Path(root), end_agents=end_agents))))
 """
 
 

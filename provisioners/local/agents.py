@@ -47,12 +47,28 @@ class Agents:
         self._restarts = RESTARTS if supervise else 0
         self._watches: dict[str, list[asyncio.Task[None]]] = {}
 
-    def ensure(self, folder: Folder, record: WorkspaceRecord) -> WorkspaceRecord:
-        """Start those of `record` that do not run, adopt the others; the record as it is now. Raises OSError."""
+    def start(self, folder: Folder, record: WorkspaceRecord) -> WorkspaceRecord:
+        """Start all agents of `record`, none of which runs; the record as it is then. Raises OSError."""
+        return self._keep(folder, record, {})
+
+    async def ensure(self, folder: Folder, record: WorkspaceRecord) -> WorkspaceRecord:
+        """Adopt those agents of `record` that run, start the others; the record as it is then. Raises OSError."""
+        running = {}
+        for agent in record.agents:
+            if agent.process is not None and agent.process.running:
+                running[agent.id] = agent.process
+            # Started, and we ended before that was recorded?
+            elif found := await asyncio.to_thread(
+                processes.carrying, CONFIG_VARIABLE, str(folder.agent_file(agent.id, "config.json"))
+            ):
+                running[agent.id] = found[0]
+        return self._keep(folder, record, running)
+
+    def _keep(self, folder: Folder, record: WorkspaceRecord, running: dict[str, processes.Process]) -> WorkspaceRecord:
         self._forget(folder.workspace_id)
         watches = self._watches.setdefault(folder.workspace_id, [])
         for agent in record.agents:
-            process = _find(folder, agent) or _launch(folder, agent)
+            process = running.get(agent.id) or _launch(folder, agent)
             record = _put(folder, record, agent, process)
             watches.append(asyncio.create_task(self._watch(folder, agent, process)))
         return record
@@ -98,7 +114,7 @@ class Agents:
 async def end_workspace(folder: Folder, grace: float) -> None:
     """End every process of a workspace. Agents get SIGTERM first, for they end their scripts and say farewell."""
     record = folder.record()
-    agents = [process for agent in (record.agents if record else ()) if (process := _find(folder, agent))]
+    agents = [agent.process for agent in (record.agents if record else ()) if agent.process is not None]
     await processes.end(agents, grace)
     await processes.end_all(lambda: processes.carrying("WORKSPACED_WORKSPACE_ID", folder.workspace_id), grace)
 
@@ -111,16 +127,6 @@ def inherited() -> dict[str, str]:
 def write_config(folder: Folder, config: AgentConfig) -> None:
     """Leave an agent's configuration where its process looks for it."""
     folder.write(folder.agent_file(config.agent_id, "config.json"), msgspec.json.encode(config))
-
-
-def _find(folder: Folder, agent: AgentRecord) -> processes.Process | None:
-    """The agent's running process: the recorded one, or one that was started and not recorded any more."""
-    record = folder.record()
-    for known in record.agents if record else ():
-        if known.id == agent.id and known.process is not None and known.process.running:
-            return known.process
-    found = processes.carrying(CONFIG_VARIABLE, str(folder.agent_file(agent.id, "config.json")))
-    return found[0] if found else None
 
 
 def _launch(folder: Folder, agent: AgentRecord) -> processes.Process:

@@ -33,8 +33,6 @@ async def run_build_script(
     script: Path, folder: Path, environment: dict[str, str], job_id: str, hand: JobInHand
 ) -> None:
     """Run it with its output in the build's log. Raises JobFailed with the last line, or JobCanceled."""
-    # An earlier attempt at this job, whose provisioner was killed, may still run.
-    await end_build(job_id)
     last: deque[str] = deque(maxlen=1)
 
     def on_line(line: str) -> None:

@@ -62,6 +62,11 @@ class Folder:
         self.path = root.resolve() / workspace_id
         self.private = self.path / PRIVATE
 
+    @property
+    def exists(self) -> bool:
+        """Whether a job made it before."""
+        return self.path.is_dir()
+
     def make(self) -> None:
         """Make the folder, for its owner only. Raises OSError, also when something else stands in its place."""
         for path in (self.path, self.private):

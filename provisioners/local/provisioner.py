@@ -56,7 +56,7 @@ class LocalProvisioner:
             try:
                 if not self._same_login(folder, record):
                     await self._agents.end(folder)  # it would call a server for ever that is not there any more
-                self._agents.ensure(folder, record)
+                await self._agents.ensure(folder, record)
             except (OSError, ValueError) as error:
                 _log.error("workspace %s cannot be taken over: %s", folder.workspace_id, error)
 
@@ -88,21 +88,20 @@ class LocalProvisioner:
         source = source_of(job)
         environment = script_environment(source, job)
         record = folder.record()
-        if record is None or record.build_id != job.build_id or not record.agents:
+        if record is not None and record.build_id == job.build_id and record.agents:
+            hand.log("agents", "info", "this build was done before; its agents are kept")
+            record = await self._agents.ensure(folder, record)
+        else:
             await wait_unless_canceled(hand, source.delay())
-            hand.log("prepare", "info", f"making the folder of workspace {job.workspace.name}")
+            if folder.exists:
+                hand.log("prepare", "info", "ending what runs of the former build")
+                await self._agents.end(folder)
             folder.make()
-            if record is not None and record.agents:
-                hand.log("prepare", "info", "ending the agents of the former build")
-            await self._agents.end(folder)
             if source.build_script:
                 script = folder.private / "build.sh"
                 folder.write(script, source.build_script.encode())
                 await run_build_script(script, folder.path, environment, job.job_id, hand)
-            record = self._render(folder, job, source, environment)
-        else:
-            hand.log("agents", "info", "this build's agents were started before; they are kept")
-        record = self._agents.ensure(folder, record)
+            record = self._agents.start(folder, self._render(folder, job, source, environment))
         for agent in record.agents:
             hand.log("agents", "info", f"agent {agent.name} runs as process {agent.pid}")
         return tuple(
