@@ -15,7 +15,7 @@ from workspaced.bus.codec import decoder
 from workspaced.bus.connection import CONNECT_LIMIT, open_connection
 from workspaced.bus.messages import Push, Reply
 from workspaced.bus.request import Patience, request
-from workspaced.bus.watch import Feeds, Watch
+from workspaced.bus.watch import Feeds, Follower, Watch
 from workspaced.fsm.commands import (
     VERBS,
     Attach,
@@ -307,6 +307,14 @@ class WorkspacedClient:
         begins with its first version.
         """
         return Watch(self._feeds, chat_id)
+
+    async def follow(self, chat_id: str, follower: Follower) -> bool:
+        """Offer `follower` the chat's current snapshot and every newer one; whether the engine was asked for it."""
+        return await self._feeds.join(chat_id, follower)
+
+    async def unfollow(self, chat_id: str, follower: Follower) -> None:
+        """Offer it nothing more."""
+        await self._feeds.leave(chat_id, follower)
 
     async def wait_until(
         self,

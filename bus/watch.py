@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -35,6 +35,16 @@ _PAUSE: Final = 1.0
 Read = Callable[[str], Awaitable[Snapshot]]
 
 _log = logging.getLogger(__name__)
+
+
+class Follower(Protocol):
+    """Whoever is told a chat's snapshots; called from the loop, must be quick and must not raise."""
+
+    def offer(self, snapshot: Snapshot, /) -> None:
+        """A snapshot, usually newer than the one before."""
+
+    def end(self, fault: Exception, /) -> None:
+        """Nothing will come any more."""
 
 
 class Watch:
@@ -86,7 +96,7 @@ class _Feed:
     """What all watchers of one chat share."""
 
     def __init__(self) -> None:
-        self.watches: list[Watch] = []
+        self.watches: list[Follower] = []
         self.latest: Snapshot | None = None
         self.opening = asyncio.Lock()
         self.subscription: Subscription | None = None
@@ -118,21 +128,26 @@ class Feeds:
         self._feeds: dict[str, _Feed] = {}
         self._catching_up: asyncio.Task[None] | None = None
 
-    async def join(self, chat_id: str, watch: Watch) -> None:
-        """Have `watch` offered the chat's current snapshot, if it has one, and every newer one."""
+    async def join(self, chat_id: str, watch: Follower) -> bool:
+        """Have `watch` offered the chat's current snapshot, if it has one, and every newer one.
+
+        Whether the engine was asked for it.
+        """
         feed = self._feeds.setdefault(chat_id, _Feed())
         feed.watches.append(watch)
         try:
             async with feed.opening:  # the first one opens, the others wait for it
                 if feed.subscription is None:
                     await self._open(chat_id, feed)  # offers what it reads to all that wait
-                elif feed.latest is not None:
+                    return True
+                if feed.latest is not None:
                     watch.offer(feed.latest)
+                return False
         except BaseException:
             await self.leave(chat_id, watch)
             raise
 
-    async def leave(self, chat_id: str, watch: Watch) -> None:
+    async def leave(self, chat_id: str, watch: Follower) -> None:
         """Offer nothing more; the last watcher takes the subscription along."""
         feed = self._feeds.get(chat_id)
         if feed is None or watch not in feed.watches:
