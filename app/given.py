@@ -69,5 +69,6 @@ def _content(variable: str, path: Path) -> str:
 
 
 def _like(variable: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(variable.removesuffix(FILE), known, n=1, cutoff=LIKE)
-    return f"; did you mean {near[0]}?" if near else "; docs/settings.md lists them all"
+    names = [name.removeprefix(PREFIX) for name in known]
+    near = difflib.get_close_matches(variable.removeprefix(PREFIX).removesuffix(FILE), names, n=1, cutoff=LIKE)
+    return f"; did you mean {PREFIX}{near[0]}?" if near else "; docs/settings.md lists them all"

@@ -33,6 +33,14 @@ def say(text: str = "") -> None:
     print(text, flush=True)
 
 
+def title(text: str) -> None:
+    """A line that begins something, apart from what was before."""
+    import click
+
+    say()
+    click.secho(text, bold=True)
+
+
 def console() -> "Console":
     """A console on stdout; colours only on a terminal."""
     from rich.console import Console

@@ -61,6 +61,11 @@ class Sources:
         known = stack.roles["agent"]
         return NatsLogin(stack.nats_url, known.user, known.password, known.inbox_prefix)
 
+    @property
+    def runs_locally(self) -> bool:
+        """Whether the values are those of a local stack."""
+        return self._stack("nats_url") is not None
+
     def database_url(self) -> str:
         """Where Postgres is. Raises Unavailable when nothing says so."""
         stack = self._stack("database_url")

@@ -1,0 +1,112 @@
+"""The doctor's questions to running servers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from workspaced.app.doctor import Check
+from workspaced.app.sources import Sources
+from workspaced.bus import streams, subjects
+from workspaced.bus.connection import open_connection
+from workspaced.fsm.errors import WorkspacedError
+from workspaced.store.migrations import check_schema
+from workspaced.store.pool import connect
+
+PATIENCE: Final = timedelta(seconds=3)
+MIGRATE: Final = "workspaced migrate"
+
+
+async def check_servers(sources: Sources, tag: str) -> AsyncIterator[Check]:
+    """NATS with streams, consumers and an engine; Postgres with its schema; a provisioner of `tag`."""
+    try:
+        # The engine's permissions suffice for all that is asked, and those of an administrator do too.
+        login = sources.login("engine")
+        nats = await open_connection(
+            login.url,
+            user=login.user,
+            password=login.password,
+            inbox_prefix=login.inbox_prefix,
+            name="workspaced doctor",
+            limit=PATIENCE,
+        )
+    except WorkspacedError as error:
+        yield Check("nats", ok=False, detail=str(error), next="start the server, or mend NATS_URL and its credentials")
+    else:
+        try:
+            version = nats.connected_server_version
+            yield Check("nats", ok=True, detail=f"version {version.major}.{version.minor}.{version.patch} answers")
+            yield await _streams(nats)
+            yield await _engine(sources)
+            yield await _provisioner(nats, tag)
+        finally:
+            await nats.close()
+    yield await _database(sources)
+
+
+async def _streams(nats: Client) -> Check:
+    try:
+        epochs = await streams.check(nats)
+    except WorkspacedError as error:
+        return Check("jetstream", ok=False, detail=str(error), next=f"run `{MIGRATE}` as role admin")
+    return Check("jetstream", ok=True, detail=f"streams {', '.join(epochs)}, consumers of the engine")
+
+
+async def _engine(sources: Sources) -> Check:
+    """Ask the service by ADR-32, as any client would, and count who answers within a moment."""
+    hint = "start one: `workspaced serve`"
+    login = sources.login("inspector")
+    nats = await open_connection(
+        login.url, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix, limit=PATIENCE
+    )
+    try:
+        began = time.monotonic()
+        answer = await nats.request("$SRV.PING.workspaced", timeout=PATIENCE.total_seconds())
+        took_ms = (time.monotonic() - began) * 1000
+        told: dict[str, Any] = msgspec.json.decode(answer.data)
+    except (NatsError, TimeoutError, ValueError) as error:
+        return Check("engine", ok=False, detail=f"nobody answers $SRV.PING ({type(error).__name__})", next=hint)
+    finally:
+        await nats.close()
+    return Check("engine", ok=True, detail=f"{told.get('name')} {told.get('version')} answers in {took_ms:.1f} ms")
+
+
+async def _provisioner(nats: Client, tag: str) -> Check:
+    try:
+        info = await streams.request(nats, f"CONSUMER.INFO.{subjects.JOBS}.{tag}")
+    except streams.Refused:
+        hint = f"run `{MIGRATE} --provisioner-tag {tag}`"
+        return Check("provisioner", ok=False, detail=f"there is no job queue {tag!r}", next=hint)
+    except WorkspacedError as error:
+        return Check("provisioner", ok=False, detail=str(error), next="see nats")
+    waiting, jobs = info.get("num_waiting", 0), info.get("num_pending", 0)
+    detail = f"{jobs} jobs wait in queue {tag!r}, "
+    if not waiting and not info.get("num_ack_pending", 0):
+        return Check(
+            "provisioner",
+            ok=False,
+            detail=f"{detail}and nobody takes them",
+            next=f"start one: `workspaced provisioner --tag {tag}`",
+        )
+    return Check("provisioner", ok=True, detail=f"{detail}and somebody takes them")
+
+
+async def _database(sources: Sources) -> Check:
+    try:
+        connection = await connect(sources.database_url())
+    except WorkspacedError as error:
+        return Check("database", ok=False, detail=str(error), next="start the server, or mend DATABASE_URL")
+    try:
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            await check_schema(connection)
+    except (WorkspacedError, TimeoutError) as error:
+        return Check("database", ok=False, detail=str(error) or "does not answer", next=f"run `{MIGRATE}`")
+    finally:
+        await connection.close(timeout=PATIENCE.total_seconds())
+    version = connection.get_server_version()
+    return Check("database", ok=True, detail=f"Postgres {version.major}.{version.minor}, its schema is current")
