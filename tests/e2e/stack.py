@@ -166,7 +166,7 @@ class Stack:
         stream_api = self.admin.jetstream()
         state = (await stream_api.stream_info(stream)).state
         found = []
-        for sequence in range(state.first_seq, state.last_seq + 1):
+        for sequence in range(max(state.first_seq, 1), state.last_seq + 1):
             try:
                 kept = await stream_api.get_msg(stream, sequence)
             except NotFoundError:  # taken from a work queue
