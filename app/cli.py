@@ -6,7 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-import click
+try:
+    import click
+except ModuleNotFoundError:  # a light install, as chat daemons have it
+    sys.exit("error: the command line needs more: pip install 'workspaced[embedded]' (not_installed)")
 
 COMMANDS: Final = {
     "up": ("stack", "Start everything on this machine: both servers, an engine, a provisioner."),

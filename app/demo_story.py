@@ -1,6 +1,5 @@
 """The demo's story of one chat."""
 
-import asyncio
 import os
 import signal
 import time
@@ -114,12 +113,10 @@ class Story:
         if pid is None:
             raise WorkspacedError("agent.json names no process")
         title(f"kill -9 {pid}, its agent")
-        gone = asyncio.Event()
 
         def back(chat: Snapshot) -> bool:
-            if chat.state is not State.READY:
-                gone.set()
-            return chat.state is State.READY and gone.is_set()
+            # By its own word; the link alone makes it ready too, for a moment: what is known of its scripts is old.
+            return chat.state is State.READY and chat.cause is not None and chat.cause.event == "agent.lifecycle"
 
         with Progress(self._latest, indent="  ") as progress:
             os.kill(pid, signal.SIGKILL)

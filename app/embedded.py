@@ -28,7 +28,7 @@ def sole_owner(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ServerFailed(
-                f"a stack already runs in {folder}: use it, or choose another folder with --dir"
+                f"a stack already runs in {folder}: use it, or choose another folder with --dir", code="in_use"
             ) from None
         yield
 

@@ -31,6 +31,8 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 class ServerFailed(WorkspacedError):
     """An embedded server did not start; its log has the cause."""
 
+    code = "server_failed"
+
 
 class ServerProcess:
     """A server that keeps its lock and its log under `folder`.

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 @click.command()
 @options.where
 @click.option("-a", "--all", "everything", is_flag=True, help="Also chats without a live workspace.")
-@click.option("--state", type=click.Choice(list(State)), help="Only chats in this state.")
+@click.option("--state", type=click.Choice([state.value for state in State]), help="Only chats in this state.")
 @click.option("--owner-id", metavar="UUID", help="Only those of this owner.")
 @click.option("--workspaces", is_flag=True, help="List workspaces instead of chats.")
 @options.as_json
 def ps(
     *,
     everything: bool,
-    state: State | None,
+    state: str | None,
     owner_id: str | None,
     workspaces: bool,
     as_json: bool,
@@ -34,7 +34,7 @@ def ps(
     from workspaced.app.commands.session import open_client, run
     from workspaced.bus.messages import ListRequest
 
-    sources, query = Sources(flags, os.environ), ListRequest(state=state, owner_id=owner_id)
+    sources, query = Sources(flags, os.environ), ListRequest(state=State(state) if state else None, owner_id=owner_id)
 
     async def work() -> None:
         async with open_client(sources) as client:

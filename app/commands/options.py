@@ -41,7 +41,7 @@ waiting = click.option("--wait/--no-wait", default=True, help="Wait until it is 
 request_id = click.option("--request-id", metavar="TEXT", help="Ask again under the same one to get the same answer.")
 
 chat = click.argument("chat", required=False)
-"""A chat: its id, the beginning of it, or its workspace's name; left out where there is only one."""
+"""A chat: its id, the beginning of it or of its workspace's name; left out where only one has a workspace."""
 
 tags = click.option(
     "--provisioner-tag",

@@ -46,7 +46,7 @@ async def open_client(sources: Sources, role: str = "chatd") -> AsyncIterator[Wo
 
 
 async def find_chat(client: WorkspacedClient, wanted: str | None) -> str:
-    """The id of the chat that is meant: a whole id, the beginning of one, a workspace's name, or the only one.
+    """The id of the chat that is meant: a whole id, the beginning of an id or of a workspace's name, or the only one.
 
     Raises NotFound, and BadRequest when several are meant.
     """
@@ -60,7 +60,7 @@ async def find_chat(client: WorkspacedClient, wanted: str | None) -> str:
         return found[0].chat_id
     if not found:
         raise NotFound(
-            f"no chat begins with {wanted!r} and no workspace has that name; see `workspaced ps --all`"
+            f"no chat's id and no workspace's name begins with {wanted!r}; see `workspaced ps --all`"
             if wanted
             else "no chat has a workspace; make one with `workspaced create`"
         )
@@ -86,13 +86,15 @@ def has_workspace(chat: Snapshot) -> bool:
 
 
 def _is_meant(chat: Snapshot, wanted: str) -> bool:
-    if chat.chat_id.startswith(wanted.lower()):
+    wanted = wanted.lower()
+    if chat.chat_id.startswith(wanted):
         return True
     workspace = chat.workspace
-    names = (
-        {workspace.name, f"{workspace.owner_name}/{workspace.name}"} if workspace and not workspace.deleted else set()
+    if workspace is None or workspace.deleted:
+        return False
+    return f"{workspace.owner_name}/{workspace.name}".lower().startswith(wanted) or workspace.name.lower().startswith(
+        wanted
     )
-    return wanted.lower() in {name.lower() for name in names}
 
 
 async def all_workspaces(client: WorkspacedClient, query: ListRequest | None = None) -> AsyncIterator[WorkspaceEntry]:

@@ -60,10 +60,10 @@ async def _ask(asked: Asked, *, as_json: bool) -> int:
 async def _ask_and_wait(client: WorkspacedClient, asked: Asked, *, as_json: bool) -> int:
     async with client.watch(asked.chat_id) as snapshots:
         before = await _current(client, asked.chat_id)
-        if not as_json:
-            say(f"chat {asked.chat_id}")
         with Progress(before, indent="  ", live=not as_json) as progress:
             reply = await _send(asked)
+            if not as_json:
+                say(f"chat {asked.chat_id}")
             last = await _until_rest(snapshots, reply, (lambda _: None) if as_json else progress.saw)
     done = _is_done(asked.verb, last)
     if as_json:

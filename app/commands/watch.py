@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 @click.command()
 @options.where
 @click.option("-a", "--all", "everything", is_flag=True, help="All chats.")
-@click.option("--until", type=click.Choice(list(State)), multiple=True, help="End in this state; repeatable.")
+@click.option(
+    "--until", type=click.Choice([state.value for state in State]), multiple=True, help="End in this state; repeatable."
+)
 @options.as_json
 @options.chat
-def watch(*, chat: str | None, everything: bool, until: tuple[State, ...], as_json: bool, **flags: str | None) -> None:
+def watch(*, chat: str | None, everything: bool, until: tuple[str, ...], as_json: bool, **flags: str | None) -> None:
     """Watch a chat, or all of them, as it moves.
 
     On a terminal a last line tells state, elapsed time, time left and what is typical. With --json each line is a
@@ -41,7 +43,7 @@ def watch(*, chat: str | None, everything: bool, until: tuple[State, ...], as_js
     run(work())
 
 
-async def _watch_one(client: "WorkspacedClient", chat_id: str, until: tuple[State, ...], *, as_json: bool) -> None:
+async def _watch_one(client: "WorkspacedClient", chat_id: str, until: tuple[str, ...], *, as_json: bool) -> None:
     from workspaced.app.clock import utc_now
     from workspaced.app.progress import Progress
     from workspaced.app.render import print_json, say
