@@ -70,7 +70,10 @@ class BuildLog:
 
     def _begin_sending(self) -> None:
         self._flusher = None
-        self._sending = asyncio.create_task(self._send())
+        if self._sending is None or self._sending.done():  # one at a time, for the order
+            self._sending = asyncio.create_task(self._send())
+        else:
+            self._flusher = asyncio.get_running_loop().call_later(self._flush, self._begin_sending)
 
     async def _send(self) -> None:
         """Publish without waiting for the stream's word on each line: `end`, on the same connection, waits for its."""

@@ -19,7 +19,7 @@ from uuid import uuid4
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error
+from nats.errors import ConnectionClosedError, Error
 
 from workspaced.bus import subjects
 from workspaced.bus.job_in_hand import Handler, JobIds, JobInHand
@@ -68,13 +68,19 @@ class ProvisionerClient:
             await self._nc.subscribe(subjects.resync(), cb=self._on_resync),
             await self._nc.subscribe(subjects.ALL_RESYNC, cb=self._on_resync),
         ]
-        await self._queue.open()
-        async for msg in self._queue:
-            delivery = asyncio.create_task(self._work(msg, handler))
-            self._deliveries[delivery] = msg
-            delivery.add_done_callback(self._finished)
-        while self._deliveries:
-            await asyncio.wait(self._deliveries)
+        try:
+            await self._queue.open()
+            async for msg in self._queue:
+                delivery = asyncio.create_task(self._work(msg, handler))
+                self._deliveries[delivery] = msg
+                delivery.add_done_callback(self._finished)
+        except ConnectionClosedError:
+            for hand in self.in_hand.values():  # they can be neither kept nor reported any more
+                hand.lost.set()
+            raise
+        finally:
+            while self._deliveries:
+                await asyncio.wait(self._deliveries)
         for subscription in listening:
             with suppress(Error):
                 await subscription.unsubscribe()

@@ -41,6 +41,8 @@ def identify(pid: int) -> Process | None:
 def carrying(name: str, value: str) -> list[Process]:
     """Every other process that was started with `name=value` in its environment, and that we may look at."""
     wanted, found = f"\0{name}={value}\0".encode(), []
+    if not _PROC.is_dir():  # not Linux
+        return []
     for entry in _PROC.iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue

@@ -109,7 +109,15 @@ class Folder:
         if self.path.is_symlink():
             self.path.unlink()
         elif self.path.exists():
-            shutil.rmtree(self.path)
+            try:
+                shutil.rmtree(self.path)
+            except PermissionError:
+                # Directories that nobody may write to, as package caches have them.
+                for parent, names, _ in os.walk(self.path):
+                    for path in (Path(parent), *(Path(parent, name) for name in names)):
+                        if not path.is_symlink():
+                            path.chmod(0o700)
+                shutil.rmtree(self.path)
 
     def agent_file(self, agent_id: str, name: str) -> Path:
         """A file that belongs to one agent: `config.json`, `agent.log`, `startup.log`."""

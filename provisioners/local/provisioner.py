@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections import defaultdict
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -37,8 +38,10 @@ class LocalProvisioner:
     ) -> None:
         """`agent_login` is how agents connect; with `supervise` an agent that dies is started again.
 
-        Raises OSError when `root` cannot be made.
+        Raises OSError when `root` cannot be made, or this is not Linux.
         """
+        if not hasattr(os, "pidfd_open"):
+            raise OSError("the local provisioner needs Linux: it finds processes in /proc and watches them by pidfd")
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.root = root.resolve()
         self._login = agent_login
@@ -129,6 +132,7 @@ class LocalProvisioner:
                 folder=str(folder.path),
                 startup_script=str(script) if script else None,
                 startup_script_timeout=source.startup_script_timeout or self._startup_script_timeout,
+                stop_grace=format_duration(self._stop_grace / 2),  # the other half is for its farewell
                 startup_log=str(folder.agent_file(agent_id, "startup.log")),
                 environment=environment,
             )

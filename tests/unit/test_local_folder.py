@@ -16,7 +16,7 @@ def new_id() -> str:
 
 
 @pytest.mark.parametrize(
-    "workspace_id", ["..", "../x", "/etc", "", "X" * 36, str(uuid.uuid4()).upper(), "a" * 36 + "\n"]
+    "workspace_id", ["..", "../x", "/etc", "", "X" * 36, "A2B4C6D8-0000-4000-8000-00000000000A", "a" * 36]
 )
 def test_only_ids_are_folders(tmp_path: Path, workspace_id: str) -> None:
     """So no path can leave the root."""
