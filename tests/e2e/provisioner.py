@@ -59,6 +59,9 @@ class Provisioner:
         self._agents: Client | None = None
         self._news = asyncio.Condition()
         self._jobs: list[Body] = []
+        self._seen: set[str] = set()
+        self.doubled: list[Body] = []
+        """Jobs that were on the queue before."""
         self.cancels: list[Body] = []
         self.resyncs: list[str] = []
         self._subscription: Subscription
@@ -139,8 +142,10 @@ class Provisioner:
     async def _on_job(self, message: Msg) -> None:
         if message.reply:  # status lines have none
             await message.ack()
+            job = json.loads(message.data)
             async with self._news:
-                self._jobs.append(json.loads(message.data))
+                (self.doubled if job["job_id"] in self._seen else self._jobs).append(job)
+                self._seen.add(job["job_id"])
                 self._news.notify_all()
 
     async def _on_cancel(self, message: Msg) -> None:

@@ -19,7 +19,7 @@ class Pushes:
 
     def __init__(self, connection: Client) -> None:
         self._connection = connection
-        self._news = asyncio.Condition()
+        self._news: dict[str, asyncio.Condition] = {}
         self.heard: dict[str, list[Push]] = {}
         """By chat."""
 
@@ -32,12 +32,13 @@ class Pushes:
     async def until(self, chat_id: str, wanted: str | Callable[[Push], bool], after: int = 0) -> Push:
         """The first push of the chat, above version `after`, to that state or that is `wanted`."""
         accepts = wanted if callable(wanted) else lambda push: push["to"] == wanted
-        async with self._news, asyncio.timeout(LIMIT):
+        news = self._news.setdefault(chat_id, asyncio.Condition())
+        async with news, asyncio.timeout(LIMIT):
             while True:
                 for push in self.heard.get(chat_id, ()):
                     if push["version"] > after and accepts(push):
                         return push
-                await self._news.wait()
+                await news.wait()
 
     def versions(self, chat_id: str) -> list[int]:
         """Of the pushes heard."""
@@ -49,6 +50,7 @@ class Pushes:
 
     async def _on_message(self, message: Msg) -> None:
         push: Push = json.loads(message.data)
-        async with self._news:
+        news = self._news.setdefault(push["chat_id"], asyncio.Condition())
+        async with news:
             self.heard.setdefault(push["chat_id"], []).append(push)
-            self._news.notify_all()
+            news.notify_all()
