@@ -68,7 +68,7 @@ class Catalogue:
             query=request.query or "",
             page=request.page,
             page_size=PAGE,
-            include_hidden=True,
+            include_hidden=not request.visible_only,
         )
         return Templates(
             templates=tuple(template for template, _ in rows),
@@ -76,6 +76,7 @@ class Catalogue:
             page=request.page,
             total_pages=max(1, -(-total // PAGE)),
             total_count=total,
+            active_developers={template.id: developers for template, developers in rows if developers},
         )
 
     async def _delete(self, body: bytes) -> Deleted:

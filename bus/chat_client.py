@@ -277,10 +277,10 @@ class WorkspacedClient:
         return reply.template
 
     async def list_templates(
-        self, *, organization_id: str | None = None, query: str | None = None, page: int = 1
+        self, *, organization_id: str | None = None, query: str | None = None, page: int = 1, visible_only: bool = False
     ) -> messages.Templates:
-        """A page of ten templates, hidden ones too."""
-        asked = messages.TemplatesRequest(organization_id, query, page)
+        """A page of ten templates; without `visible_only` also those that chats may not use."""
+        asked = messages.TemplatesRequest(organization_id, query, page, visible_only)
         return await self._request("templates.list", asked, messages.Templates)
 
     async def delete_template(self, template_id: str) -> None:

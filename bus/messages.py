@@ -266,21 +266,24 @@ class Deleted(Struct, frozen=True):
 
 
 class TemplatesRequest(Struct, frozen=True, omit_defaults=True):
-    """`templates.list`: a page of ten, hidden ones too."""
+    """`templates.list`: a page of ten; without `visible_only` also those that chats may not use."""
 
     organization_id: Id | None = None
     query: Annotated[str, Meta(max_length=1024)] | None = None
     page: Annotated[int, Meta(ge=1, le=2_147_483_647)] = 1
+    visible_only: bool = False
 
 
-class Templates(Struct, frozen=True):
-    """A page of templates."""
+class Templates(Struct, frozen=True, omit_defaults=True):
+    """A page of templates, those with most active developers first, then by name."""
 
     templates: tuple[Template, ...]
     count: int
     page: int
     total_pages: int
     total_count: int
+    active_developers: dict[str, int] = {}
+    """By template id; absent for those without any."""
 
 
 class PutSettings(Struct, frozen=True):

@@ -6,7 +6,8 @@ from typing import Literal
 from msgspec import Struct
 
 from workspaced.fsm.chat import Cause, Chat, Failure
-from workspaced.fsm.facts import IN_FLIGHT, Facts, agent_link, agent_link_since, job_status
+from workspaced.fsm.facts import IN_FLIGHT, Agent, Facts, agent_link, agent_link_since, job_status
+from workspaced.fsm.selection import root_agents
 from workspaced.fsm.state import State
 from workspaced.fsm.values import JobStatus, Lifecycle, Link, Transition
 
@@ -65,6 +66,8 @@ class Snapshot(Struct, frozen=True):
     failure: Failure | None
     cause: Cause | None
     typical: Typical | None = None
+    first_agent: AgentView | None = None
+    """When the agents did not say which of them it is (`selection_error`): the first of them, which is not bound."""
 
 
 _WAITING_FOR: dict[State, WaitingFor] = {
@@ -81,6 +84,8 @@ def take_snapshot(
 ) -> Snapshot:
     """The chat as anyone may see it at `now`; `facts` are those of the chat's workspace, None without one."""
     agent = facts.agent(chat.agent_id) if facts else None
+    undecided = facts is not None and chat.failure is not None and chat.failure.code == "selection_error"
+    first = next(iter(root_agents(facts.agents)), None) if facts and undecided else None
     return Snapshot(
         chat_id=chat.id,
         version=chat.version,
@@ -92,17 +97,20 @@ def take_snapshot(
         build_id=facts.build.id if facts and facts.build and not facts.workspace.deleted else None,
         agent_id=chat.agent_id,
         lifecycle=agent.lifecycle if agent else None,
-        agent=AgentView(
-            name=agent.name,
-            external=agent.external,
-            link=agent_link(agent, now, default_timeout),
-            link_since=agent_link_since(agent, now, default_timeout),
-        )
-        if agent
-        else None,
+        agent=_view(agent, now, default_timeout) if agent else None,
         failure=chat.failure,
         cause=chat.cause,
         typical=typical,
+        first_agent=_view(first, now, default_timeout) if first else None,
+    )
+
+
+def _view(agent: Agent, now: datetime, default_timeout: timedelta) -> AgentView:
+    return AgentView(
+        name=agent.name,
+        external=agent.external,
+        link=agent_link(agent, now, default_timeout),
+        link_since=agent_link_since(agent, now, default_timeout),
     )
 
 
