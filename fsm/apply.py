@@ -14,6 +14,7 @@ from workspaced.fsm.builds import (
     late_success,
     note_end,
     note_ready,
+    watch_pending,
     watch_running,
 )
 from workspaced.fsm.chat import Cause, Chat
@@ -52,11 +53,14 @@ def apply(world: World, item: Input) -> None:
             _expiry(world, item, due)
         case JobLimit() as due:
             _limit(world, item, due)
+    world.done.add(item.key)
 
 
 def _applied_before(world: World, item: Input) -> bool:
     """A redelivered input is not decided again: what its rows recorded is said again under the same ids."""
     rows, row = world.applied.get(item.key), world.inputs.get(item.key)
+    if item.key in world.done and (row is None or not isinstance(item.payload, Ask)):
+        return True  # twice in one batch: all of it will be said anyway
     if rows is None and row is None:
         return False
     for given in rows or ():
@@ -137,6 +141,8 @@ def _event(world: World, item: Input, told: WorkspaceEvent) -> None:
             merged, kind = merge_job(facts, event, item.at), f"job.{event.status}"
         case BuildCreated() as event:
             merged, kind = merge_build(facts, event, item.at), "build.created"
+            if merged.stale is None and merged.facts.build is not None:
+                merged = replace(merged, effects=(*merged.effects, watch_pending(world, merged.facts.build)))
         case event:
             agent_id = told.agent_id or ""
             merged = merge_agent(facts, agent_id, event, item.at, item.received, world.departed)
@@ -149,18 +155,15 @@ def _event(world: World, item: Input, told: WorkspaceEvent) -> None:
 def _connection_lost(world: World, item: Input, lost: ConnectionLost) -> None:
     connection = (lost.server_id, lost.client_id)
     cause = Cause("sys.disconnect", item.id, item.at)
-    for facts in world.facts.values():
-        if any(agent.connection == connection for agent in facts.agents):
-            _merged(world, item, cause, facts, lose_connection(facts, connection, item.at, certain=lost.certain))
-            return
-    if lost.certain:
-        world.put_departure(connection)
+    facts = world.facts.get(world.connections.get(connection, ""))
+    if facts is not None:
+        _merged(world, item, cause, facts, lose_connection(facts, connection, item.at, certain=lost.certain))
+    elif lost.certain:
+        world.put_departure(connection, item.at)
 
 
 def _merged(world: World, item: Input, cause: Cause, facts: Facts, merged: Merged) -> None:
     effects = list(merged.effects)
-    if merged.departed is not None:
-        world.put_departure(merged.departed)
     first = len(world.said.transitions)
     if merged.stale is not None:
         world.put_stale(facts.workspace.id, item, merged.stale)

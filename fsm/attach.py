@@ -16,7 +16,7 @@ def attach(world: World, chat: Chat, facts: Facts | None, command: Attach) -> Pl
     if (command.workspace_id is None) == (command.from_chat_id is None):
         raise BadRequest("name either workspace_id or from_chat_id", field="workspace_id")
     if command.from_chat_id is not None:
-        return _as_child(world, chat, command.from_chat_id)
+        return _as_child(world, chat, facts, command.from_chat_id)
     target = world.facts.get(command.workspace_id or "")
     if target is None or target.workspace.deleted or target.workspace.owner_id != chat.owner_id:
         raise BadRequest(
@@ -28,14 +28,10 @@ def attach(world: World, chat: Chat, facts: Facts | None, command: Attach) -> Pl
         raise BadRequest(
             "Workspace does not belong to the specified organization.", code="wrong_organization", field="workspace_id"
         )
-    if facts is not None and facts.workspace.id == target.workspace.id:
-        return Plan("exists", chat)
-    if chat.state in WAITING:
-        return Plan("conflict", chat, build_id=facts.build.id if facts and facts.build else None)
-    return Plan("accepted", _bound_to(chat, target), build_id=_in_flight(target))
+    return _bind(chat, facts, target)
 
 
-def _as_child(world: World, chat: Chat, parent_id: str) -> Plan:
+def _as_child(world: World, chat: Chat, facts: Facts | None, parent_id: str) -> Plan:
     parent = world.chats.get(parent_id)
     if parent is None or parent.version == 0:
         raise NotFound("parent chat is not known", code="parent_not_found", field="from_chat_id")
@@ -47,15 +43,16 @@ def _as_child(world: World, chat: Chat, parent_id: str) -> Plan:
         organization_id=parent.organization_id,
     )
     target = world.facts_of(parent)
-    if target is None or target.workspace.deleted:
-        return Plan("accepted", replace(child, workspace_id=None, build_id=None, agent_id=None))
-    return Plan("accepted", _bound_to(child, target), build_id=_in_flight(target))
+    return _bind(child, facts, None if target is None or target.workspace.deleted else target)
 
 
-def _bound_to(chat: Chat, target: Facts) -> Chat:
+def _bind(chat: Chat, facts: Facts | None, target: Facts | None) -> Plan:
     """(workspace, latest build, null): the machine then walks up to where that workspace stands."""
-    return replace(chat, workspace_id=target.workspace.id, build_id=None, agent_id=None)
-
-
-def _in_flight(target: Facts) -> str | None:
-    return target.build.id if target.build and target.in_flight else None
+    workspace_id = target.workspace.id if target else None
+    if facts is not None and facts.workspace.id == workspace_id:
+        return Plan("exists", chat)
+    if chat.state in WAITING:
+        return Plan("conflict", chat, build_id=facts.build.id if facts and facts.build else None)
+    awaited = target.build.id if target and target.build and target.in_flight else None
+    bound = replace(chat, workspace_id=workspace_id, build_id=None, agent_id=None)
+    return Plan("accepted", bound, build_id=awaited)

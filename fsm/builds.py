@@ -56,9 +56,8 @@ def begin_build(world: World, facts: Facts, transition: Transition, wish: Wish) 
         request_id=wish.request_id,
     )
     workspace = replace(facts.workspace, ttl_at=None, next=None, next_parameters=None, next_initiator=None)
-    limit = SetTimer(world.now + world.settings.job_pending_limit, JobLimit(workspace.id, build.job_id, "pending"))
     job = PublishJob(build.provisioner, _job(world, workspace, build))
-    return Facts(workspace, build), (job, limit)
+    return Facts(workspace, build), (job, watch_pending(world, build))
 
 
 def _job(world: World, workspace: Workspace, build: Build) -> Job:
@@ -151,6 +150,12 @@ def end_by_limit(world: World, facts: Facts, due: JobLimit) -> Planned | None:
 def _minutes(span: timedelta) -> int:
     """Minutes, rounded up (wire.md section 5)."""
     return -(-span // timedelta(minutes=1))
+
+
+def watch_pending(world: World, build: Build) -> SetTimer:
+    """The pending limit of a job that has just been requested."""
+    due = JobLimit(build.workspace_id, build.job_id, "pending")
+    return SetTimer(world.now + world.settings.job_pending_limit, due)
 
 
 def watch_running(world: World, before: Facts, facts: Facts) -> tuple[Effect, ...]:

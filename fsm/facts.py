@@ -96,6 +96,7 @@ class Agent(Struct, frozen=True):
     first_connected_at: datetime | None = None
     last_connected_at: datetime | None = None
     disconnected_at: datetime | None = None
+    """Since when it is away; empty as long as it is connected."""
     server_id: str | None = None
     client_id: int | None = None
     gone: bool = False
@@ -111,6 +112,11 @@ class Agent(Struct, frozen=True):
     def connection(self) -> Connection | None:
         """The newest connection that the agent named."""
         return None if self.server_id is None or self.client_id is None else (self.server_id, self.client_id)
+
+    @property
+    def connected(self) -> bool:
+        """It is connected now."""
+        return self.last_connected_at is not None and self.disconnected_at is None
 
     @property
     def lifecycle_connection(self) -> Connection | None:
@@ -158,9 +164,7 @@ def agent_link(agent: Agent, now: datetime, default_timeout: timedelta) -> Link:
         seconds = agent.connection_timeout_seconds
         timeout = default_timeout if seconds is None else timedelta(seconds=seconds)
         return "timeout" if timeout and now - agent.created_at > timeout else "connecting"
-    if agent.disconnected_at is not None and agent.disconnected_at >= agent.last_connected_at:
-        return "disconnected"
-    return "connected"
+    return "connected" if agent.disconnected_at is None else "disconnected"
 
 
 def agent_link_since(agent: Agent, now: datetime, default_timeout: timedelta) -> datetime:

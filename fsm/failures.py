@@ -58,6 +58,14 @@ def timed_out(chat: Chat, facts: Facts) -> Failure:
     return Failure(chat.state, code, message, retryable=True)
 
 
+def told_anew(failure: Failure, facts: Facts) -> Failure:
+    """The failure as it stands now: one that a deadline guessed gives way to the end that came after all."""
+    awaited, so_far = _HEALS.get(failure.code), reach(facts)
+    job_over = awaited in {Heals.TAKEN, Heals.BUILT} and so_far in {Reach.UNTAKEN, Reach.BROKEN}
+    scripts_over = awaited is Heals.READY and so_far is Reach.UNWELL
+    return stopped_short(failure.phase, facts) if job_over or scripts_over else failure
+
+
 def stopped_short(phase: State, facts: Facts) -> Failure:
     """The failure of a chat that the facts let go no further."""
     match reach(facts):

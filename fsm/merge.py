@@ -9,11 +9,10 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from workspaced.fsm.effects import Effect, StopJob
+from workspaced.fsm.effects import Effect, PurgeJob, StopJob
 from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.events import ERROR_LENGTH, AgentReport, BuildCreated, JobChanged, JobReport
 from workspaced.fsm.facts import IN_FLIGHT, Agent, Build, Facts, job_status
-from workspaced.fsm.values import Connection
 
 _RANK = {"pending": 0, "running": 1, "canceling": 2, "succeeded": 3, "failed": 3, "canceled": 3}
 _TERMINAL = 3
@@ -28,15 +27,15 @@ class Merged(Struct, frozen=True):
     effects: tuple[Effect, ...] = ()
     closed: Build | None = None
     """An older build that the report ended; it is not among the facts any more."""
-    departed: Connection | None = None
-    """A connection that is gone and that no agent has named: if it is named later, it does not count."""
 
 
 def merge_job(facts: Facts, changed: JobChanged, at: datetime) -> Merged:
     """Facts after a provisioner's report on a job. Raises UndecodableMessage (mismatch)."""
     build, report = facts.build, changed.report
     if build is None or not _names(build, report):
-        return Merged(facts, stale="an older or unknown build")
+        outdated = build is not None and changed.status == "running" and report.build_number < build.build_number
+        late = (StopJob(report.job_id, report.build_id, facts.workspace.id, "late"),) if outdated else ()
+        return Merged(facts, stale="an older or unknown build", effects=late)
     status = job_status(build)
     if status not in IN_FLIGHT:
         return _after_the_end(facts, build, changed, at)
@@ -91,8 +90,8 @@ def _reported(facts: Facts, build: Build, changed: JobChanged, at: datetime) -> 
 
 def _after_the_end(facts: Facts, build: Build, changed: JobChanged, at: datetime) -> Merged:
     """The first terminal report is final, with the two exceptions of domain.md 6.1."""
-    terminal = _RANK[changed.status] == _TERMINAL
-    if build.limited and terminal:
+    if _RANK[changed.status] == _TERMINAL and _RANK[build.reported] < _TERMINAL:
+        # The engine ended it, by a limit or by canceling a job that nobody seemed to have taken.
         reopened = replace(build, limited=False, error="", error_code=None, completed_at=None)
         return Merged(_reported(facts, reopened, changed, at))
     if changed.status == "succeeded" and job_status(build) == "succeeded" and not build.agents_told:
@@ -152,9 +151,12 @@ def merge_build(facts: Facts, created: BuildCreated, at: datetime) -> Merged:
         parameters=created.parameters if created.parameters is not None else (latest.parameters if latest else {}),
         initiator=created.initiator,
     )
-    closed = None
-    if latest is not None and facts.in_flight:
-        closed = replace(latest, canceled_at=latest.canceled_at or at, completed_at=at)
     if workspace.next == "start":
         workspace = replace(workspace, next=None, next_parameters=None, next_initiator=None)
-    return Merged(replace(facts, workspace=workspace, build=build, agents=()), closed=closed)
+    newer = Facts(replace(workspace, ttl_at=None), build)
+    if latest is None or not facts.in_flight:
+        return Merged(newer)
+    closed = replace(latest, canceled_at=latest.canceled_at or at, completed_at=at)
+    purge = PurgeJob(latest.provisioner, latest.job_id)
+    stop = StopJob(latest.job_id, latest.id, workspace.id, "late")
+    return Merged(newer, effects=(purge if job_status(latest) == "pending" else stop,), closed=closed)

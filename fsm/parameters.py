@@ -59,10 +59,15 @@ def fault(rule: Parameter, value: str) -> str | None:
         return f"must match {rule.validation_regex}"
     if rule.type == "number":
         if rule.validation_min is not None and float(value) < rule.validation_min:
-            return f"must be at least {rule.validation_min:g}"
+            return f"must be at least {_number(rule.validation_min)}"
         if rule.validation_max is not None and float(value) > rule.validation_max:
-            return f"must be at most {rule.validation_max:g}"
+            return f"must be at most {_number(rule.validation_max)}"
     return None
+
+
+def _number(value: float) -> str:
+    """As people write it: a whole number without a point, however large."""
+    return str(int(value)) if value.is_integer() else str(value)
 
 
 def _type_fault(rule: Parameter, value: str) -> str | None:

@@ -60,10 +60,7 @@ def _agents(facts: Facts) -> Reach:
     agent = selected_agent(facts)
     if agent is None:
         return Reach.AMBIGUOUS if root_agents(facts.agents) else Reach.NO_AGENT
-    connected = agent.last_connected_at is not None and (
-        agent.disconnected_at is None or agent.disconnected_at < agent.last_connected_at
-    )
-    if not connected:
+    if not agent.connected:
         return Reach.AWAY
     if agent.lifecycle in {"created", "starting"}:
         return Reach.STARTING

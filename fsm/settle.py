@@ -10,7 +10,7 @@ from workspaced.fsm.chat import Cause, Chat, Failure
 from workspaced.fsm.deadlines import Limits, span_of, with_deadline
 from workspaced.fsm.errors import WorkspacedError
 from workspaced.fsm.facts import Agent, Facts, agent_link, job_status
-from workspaced.fsm.failures import heals, stopped_short, timed_out, was_restarted
+from workspaced.fsm.failures import heals, stopped_short, timed_out, told_anew, was_restarted
 from workspaced.fsm.machine import Guards, Heals, advance
 from workspaced.fsm.reach import Reach, reach, selected_agent
 from workspaced.fsm.state import State
@@ -33,8 +33,9 @@ def settle(
 
     `announced` is the chat as its last transition told it, with the facts of then; `chat` is the same row, perhaps
     bound to another workspace since, and `facts` are those of the workspace it is bound to now.
-    A change that keeps the state but alters binding, job status, lifecycle, link or deadline is a transition from the
-    state to itself (domain.md section 1, announcements). Raises NotAllowed for an `expire` or `retry` out of place.
+    A change that keeps the state but alters binding, job status, `next`, lifecycle, link or deadline is a transition
+    from the state to itself (domain.md section 1, announcements). Raises NotAllowed for an `expire` or `retry` out of
+    place.
     """
     steps: list[Chat] = []
     step = chat
@@ -80,6 +81,7 @@ def shown(chat: Chat, facts: Facts | None, now: datetime) -> tuple[object, ...]:
         chat.build_id,
         chat.agent_id,
         facts.workspace.deleted if facts else None,
+        facts.workspace.next if facts else None,
         build.id if build else None,
         job_status(build) if build else None,
         agent.lifecycle if agent else None,
@@ -124,6 +126,8 @@ def _look_again(chat: Chat, facts: Facts | None, moment: Moment) -> Chat:
     """A chat that stays where it is: idle follows the latest build, a restarted agent gets a new deadline."""
     if chat.state is State.IDLE:
         return replace(chat, build_id=_latest(facts))
+    if chat.failure is not None and facts is not None:
+        return replace(chat, failure=told_anew(chat.failure, facts))
     agent = selected_agent(facts) if facts else None
     if chat.state is not State.STARTING or agent is None or agent.started_at == chat.agent_started_at:
         return chat

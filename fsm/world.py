@@ -68,9 +68,18 @@ class World:
         """(owner id, lower-case name) of live workspaces, as far as this batch's creates ask."""
         self.names: dict[tuple[str, str], list[str]] = {}
         """By (chat id, request id) the names that a create may choose from."""
-        self.departed: set[Connection] = {(gone.server_id, gone.client_id) for gone in loaded.departures}
+        self.departed: dict[Connection, datetime] = {
+            (gone.server_id, gone.client_id): gone.at for gone in loaded.departures
+        }
+        self.connections: dict[Connection, str] = {}
+        """The workspaces of connections that agents named."""
+        for agent in loaded.agents:
+            if agent.connection is not None:
+                self.connections[agent.connection] = agent.workspace_id
         self.inputs = {row.key: row for row in loaded.inputs}
         self.requests = {(row.chat_id, row.request_id): row for row in loaded.inputs if row.request_id}
+        self.done: set[str] = set()
+        """Keys of the inputs that this batch has applied."""
         self.applied: dict[str, list[TransitionRow]] = {}
         for row in loaded.transitions:
             self.applied.setdefault(row.input_key, []).append(row)
@@ -81,7 +90,7 @@ class World:
         self._expected = {chat.id: chat.version for chat in loaded.chats}
         self._workspaces: dict[str, Workspace] = {}
         self._builds: dict[str, Build] = {}
-        self._agents: dict[tuple[str, str], Agent] = {}
+        self._agents: dict[str, Agent] = {}
         self._moved: set[str] = set()
 
     def limits(self, facts: Facts | None) -> Limits:
@@ -108,14 +117,21 @@ class World:
         if closed is not None:
             self._builds[closed.id] = closed
         if before is None or before.workspace is not facts.workspace:
-            self._workspaces[facts.workspace.id] = facts.workspace
+            self._put_workspace(facts.workspace)
         if facts.build is not None and (before is None or before.build is not facts.build):
             self._builds[facts.build.id] = facts.build
         known = set(map(id, before.agents)) if before else set()
         for agent in facts.agents:
             if id(agent) not in known:
-                self._agents[agent.build_id, agent.id] = agent
+                self._agents[agent.id] = agent
+                if agent.connection is not None:
+                    self.connections[agent.connection] = agent.workspace_id
         self.facts[facts.workspace.id] = facts
+
+    def _put_workspace(self, workspace: Workspace) -> None:
+        self._workspaces[workspace.id] = workspace
+        if workspace.deleted and not workspace.name_released:
+            self.taken.discard((workspace.owner_id, workspace.name.lower()))
 
     def put_chat(self, before: Chat, steps: Iterable[Chat], item: Input) -> None:
         """Keep a chat's transitions; the last one's deadline is armed."""
@@ -145,11 +161,11 @@ class World:
         """Keep that a report came too late."""
         self._changes.stale.append(StaleRow(workspace_id, self.now, item.id, item.key, item.subject, reason))
 
-    def put_departure(self, connection: Connection) -> None:
+    def put_departure(self, connection: Connection, at: datetime) -> None:
         """Keep that a connection is gone which no agent has named yet."""
         if connection not in self.departed:
-            self.departed.add(connection)
-            self._changes.departures.append(Departure(*connection, at=self.now))
+            self.departed[connection] = at
+            self._changes.departures.append(Departure(*connection, at=at))
 
     def changes(self) -> Changes:
         """The rows to write."""

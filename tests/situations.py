@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from tests.builders import CHAT, Stage, a_template
+from tests.builders import CHAT, a_template
+from tests.stage import Stage
 from workspaced.fsm.settings import settings_from
 
 

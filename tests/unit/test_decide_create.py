@@ -3,8 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from tests.builders import ANOTHER_CHAT, CHAT, ORGANIZATION, OWNER, Stage, a_template
+from tests.builders import ANOTHER_CHAT, CHAT, ORGANIZATION, OWNER, a_template
 from tests.situations import a_chat_in
+from tests.stage import Stage
 from workspaced.fsm.effects import PublishJob
 from workspaced.fsm.state import State
 

@@ -3,8 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from tests.builders import Stage, a_template, a_version, an_id
+from tests.builders import a_template, a_version, an_id
 from tests.situations import a_chat_in
+from tests.stage import Stage
 from workspaced.fsm.state import State
 from workspaced.fsm.template import Parameter
 
