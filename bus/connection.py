@@ -40,7 +40,7 @@ async def open_connection(
     async def note(error: Exception) -> None:
         if connection.is_connected:
             _log.warning("NATS: %s", error)
-        else:
+        elif not (faults and _refused(faults[0])):  # of a refusal one often sees only that the connection was reset
             faults[:] = [error]
 
     connection = Client()
@@ -71,6 +71,10 @@ def _reason(url: str, user: str | None, fault: Exception) -> str:
         where = f"{parts.hostname}:{parts.port or 4222}"
     except ValueError:
         return "the NATS URL is not one: nats://host:port is expected"
-    if "authorization" in str(fault).lower():  # the library has a class for it and does not use it here
+    if _refused(fault):
         return f"NATS at {where} refuses user {user or parts.username!r}; check name and password"
     return f"NATS at {where} does not answer: {str(fault) or type(fault).__name__}"
+
+
+def _refused(fault: Exception) -> bool:
+    return "authorization" in str(fault).lower()  # the library has a class for it and does not use it here
