@@ -45,8 +45,20 @@ class AgentClient:
     resync it says `connected` and its lifecycle again by itself.
     """
 
-    def __init__(self, workspace_id: str, agent_id: str, build_id: str, *, on_trouble: Observer | None = None) -> None:
-        """`on_trouble` is told in one line what goes wrong with the connection; ids are checked as subjects are."""
+    def __init__(
+        self,
+        workspace_id: str,
+        agent_id: str,
+        build_id: str,
+        *,
+        restarted: bool = False,
+        on_trouble: Observer | None = None,
+    ) -> None:
+        """`restarted`: an earlier process was this agent, so this one's first lifecycle is told before `connected`.
+
+        Else the earlier one's `ready` would count for a moment, with the new connection. `on_trouble` is told in one
+        line what goes wrong with the connection. Raises BadRequest when an id is none.
+        """
         self.agent_id = agent_id
         self.build_id = build_id
         self._kinds = {kind: subjects.agent_event(workspace_id, agent_id, kind) for kind in subjects.AGENT_KINDS}
@@ -59,6 +71,7 @@ class AgentClient:
         self._state: _State | None = None
         self._untold: deque[_State] = deque()
         self._connected_untold = False
+        self._restarted = restarted
         self._closing = False
         self._news = asyncio.Event()
         self._all_told = asyncio.Event()
@@ -170,13 +183,14 @@ class AgentClient:
 
     async def _report(self, connection: Connection) -> None:
         while True:
-            if self._connected_untold:
-                self._connected_untold = False  # first: a resync may come while it is stored
-                await self._store("connected", AgentConnected(*connection, **self._stamp()))
-            elif self._untold:
+            if self._untold and (self._restarted or not self._connected_untold):
                 state = self._untold[0]
                 await self._store("lifecycle", LifecycleChanged(*connection, state.name, **self._stamp(state)))
                 self._untold.popleft()
+                self._restarted = False
+            elif self._connected_untold:
+                self._connected_untold = False  # first: a resync may come while it is stored
+                await self._store("connected", AgentConnected(*connection, **self._stamp()))
             else:
                 self._all_told.set()
                 self._news.clear()

@@ -14,6 +14,10 @@ CONFIG_VARIABLE: Final = "WORKSPACED_AGENT_CONFIG"
 """Names the file in the agent's environment; scripts do not get it."""
 
 
+RESTARTED_VARIABLE: Final = "WORKSPACED_AGENT_RESTARTED"
+"""Set, to anything, when an earlier process was this very agent."""
+
+
 class NatsLogin(Struct, frozen=True):
     """Where NATS is and who one is there."""
 
@@ -51,7 +55,7 @@ class AgentConfig(Struct, frozen=True):
     def script_environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """What scripts see: the agent's own environment without the way to its password, and who they run for."""
         return {
-            **{name: value for name, value in inherited.items() if name != CONFIG_VARIABLE},
+            **{name: value for name, value in inherited.items() if name not in {CONFIG_VARIABLE, RESTARTED_VARIABLE}},
             **self.environment,
             "WORKSPACED_WORKSPACE_ID": self.workspace_id,
             "WORKSPACED_BUILD_ID": self.build_id,

@@ -14,17 +14,24 @@ from nats.errors import Error
 from workspaced.bus.agent_client import AgentClient
 from workspaced.fsm.durations import parse_duration
 from workspaced.provisioners import processes
-from workspaced.provisioners.agent.config import CONFIG_VARIABLE, AgentConfig, read_config
+from workspaced.provisioners.agent.config import CONFIG_VARIABLE, RESTARTED_VARIABLE, AgentConfig, read_config
 from workspaced.provisioners.agent.startup import Startup
 
 
-async def run_agent(config: AgentConfig, stopping: asyncio.Event | None = None) -> int:
+async def run_agent(config: AgentConfig, stopping: asyncio.Event | None = None, *, restarted: bool = False) -> int:
     """Call home, run the startup script, answer pings until `stopping`; the exit code, 0 after a clean end.
 
-    Without `stopping` SIGTERM and SIGINT stop it. The script starts at once, also while NATS is away.
+    Without `stopping` SIGTERM and SIGINT stop it. The script starts at once, also while NATS is away. `restarted`: an
+    earlier process was this agent.
     """
     stopping = stopping or stop_on_signals()
-    client = AgentClient(config.workspace_id, config.agent_id, config.build_id, on_trouble=_changes_only(_print))
+    client = AgentClient(
+        config.workspace_id,
+        config.agent_id,
+        config.build_id,
+        restarted=restarted,
+        on_trouble=_changes_only(_print),
+    )
     connecting = asyncio.create_task(client.connect(config.nats.url, **config.nats.options()))
     startup = Startup(config, client.lifecycle)
     running = asyncio.create_task(startup.run())
@@ -75,7 +82,7 @@ def main() -> int:
     except ValueError as error:
         _print(str(error))
         return 2
-    return asyncio.run(run_agent(config))
+    return asyncio.run(run_agent(config, restarted=RESTARTED_VARIABLE in os.environ))
 
 
 def _print(line: str) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from workspaced.provisioners import processes
-from workspaced.provisioners.agent.config import CONFIG_VARIABLE, AgentConfig
+from workspaced.provisioners.agent.config import CONFIG_VARIABLE, RESTARTED_VARIABLE, AgentConfig
 from workspaced.provisioners.local.folder import AgentRecord, Folder, WorkspaceRecord
 
 _log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Agents:
         self._forget(folder.workspace_id)
         watches = self._watches.setdefault(folder.workspace_id, [])
         for agent in record.agents:
-            process = running.get(agent.id) or _launch(folder, agent)
+            process = running.get(agent.id) or _launch(folder, agent, again=agent.process is not None)
             record = _put(folder, record, agent, process)
             watches.append(asyncio.create_task(self._watch(folder, agent, process)))
         return record
@@ -103,7 +103,7 @@ class Agents:
             # What its scripts left running would be there twice.
             await processes.end_all(lambda: processes.carrying("WORKSPACED_AGENT_ID", agent.id), self._grace)
             try:
-                process = _launch(folder, agent)
+                process = _launch(folder, agent, again=True)
                 if record := folder.record():
                     _put(folder, record, agent, process)
             except OSError as error:
@@ -129,14 +129,16 @@ def write_config(folder: Folder, config: AgentConfig) -> None:
     folder.write(folder.agent_file(config.agent_id, "config.json"), msgspec.json.encode(config))
 
 
-def _launch(folder: Folder, agent: AgentRecord) -> processes.Process:
-    """Start an agent in a session of its own, so that it outlives us. Raises OSError."""
+def _launch(folder: Folder, agent: AgentRecord, *, again: bool) -> processes.Process:
+    """Start an agent in a session of its own, so that it outlives us; `again` when it ran before. Raises OSError."""
     environment = inherited() | {
         CONFIG_VARIABLE: str(folder.agent_file(agent.id, "config.json")),
         # By these whatever it starts is found when it is to end.
         "WORKSPACED_WORKSPACE_ID": folder.workspace_id,
         "WORKSPACED_AGENT_ID": agent.id,
     }
+    if again:
+        environment[RESTARTED_VARIABLE] = "1"
     log = folder.open_log(folder.agent_file(agent.id, "agent.log"))
     try:
         pid = os.posix_spawn(

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs import Engine, a_job, command_line_of, names_in, next_job, processes_of, record_of
+from tests.jobs import SAFETY_NET, Engine, a_job, command_line_of, names_in, next_job, processes_of, record_of
 from tests.servers import Connections
+from workspaced.provisioners.local import agents
 from workspaced.provisioners.local.program import ProvisionerConfig, run_provisioner
 
 
@@ -210,3 +211,20 @@ async def test_passwords_are_not_for_scripts(engine: Engine, root: Path) -> None
     await engine.send(stop)
     await engine.job(stop, "succeeded")
     assert not holder.exists()
+
+
+async def test_agent_that_keeps_dying_is_left_alone(
+    engine: Engine, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is started again a few times, then no more, and the operator is told; the workspace can still be deleted."""
+    monkeypatch.setattr(agents, "FIRST_PAUSE", 0.001)
+    given_up = asyncio.Event()
+    monkeypatch.setattr(agents._log, "error", lambda *_: given_up.set())  # noqa: SLF001  # the word that ends it
+    job = a_job(source={"startup_script": "echo >> starts; kill -KILL $PPID"})
+    await engine.send(job)
+    await asyncio.wait_for(given_up.wait(), SAFETY_NET)
+    starts = (root / job["workspace"]["id"] / "starts").read_text()
+    await engine.send(delete := next_job(job, "delete"))
+    await engine.job(delete, "succeeded")
+
+    assert starts.count("\n") == 1 + agents.RESTARTS

@@ -106,19 +106,21 @@ async def test_agents_outlive_the_provisioner(engine: Engine, root: Path) -> Non
 
 
 async def test_agent_that_dies_is_started_again(engine: Engine, root: Path) -> None:
-    """Same agent, same build; what its script left does not run twice; `starting` and `ready` are told anew."""
+    """What its script left does not run twice; `starting` comes before `connected`, so the old `ready` never counts."""
     job = a_job(source={"startup_script": "sleep 1000 &"})
     async with provisioner_process(engine, root):
         await engine.send(job)
-        first = await engine.agent(job, "connected")
-        await engine.lifecycle(job, "ready")
+        for status in ("running", "succeeded"):
+            await engine.job(job, status)
+        await engine.agent(job, "connected")
+        for state in ("starting", "ready"):
+            await engine.lifecycle(job, state)
         await kill_agent(root, job)
-        second = await engine.agent(job, "connected")
-        await engine.lifecycle(job, "starting")
         await engine.lifecycle(job, "ready")
+        before_ready = engine.reports(job)
         assert len(processes_of(job["workspace"]["id"])) == 2
 
-    assert first["client_id"] != second["client_id"]
+    assert before_ready == ["starting", "connected"]
 
 
 async def test_adopted_agent_is_watched_too(engine: Engine, root: Path) -> None:
