@@ -335,7 +335,7 @@ class Stage:
 
     def an_agent_report(self, name: str = "main", **changed: Any) -> AgentReport:  # noqa: ANN401 - any field
         """A fresh agent."""
-        return an_agent_report(self.ids.uuid(), name, **changed)
+        return an_agent_report(name=name, **{"id": self.ids.uuid()} | changed)
 
     def created_elsewhere(self, transition: Transition = "start", **changed: Any) -> Step:  # noqa: ANN401 - any field
         """Somebody else begins a build."""
