@@ -5,10 +5,13 @@ report is one transition: decided, committed with fsync, announced.
 """
 
 import asyncio
+import os
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
@@ -18,6 +21,7 @@ from nats.aio.client import Client
 
 from workspaced.app.identity import Identity
 from workspaced.app.stack import Stack
+from workspaced.app.template_files import with_known_id
 from workspaced.bus import subjects
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.connection import open_connection
@@ -32,6 +36,8 @@ RATE: Final = 200
 CHATS: Final = 20
 SECONDS: Final = 2
 PATIENCE_S: Final = 30
+FSYNCS: Final = 41
+PAGE_BYTES: Final = 8192
 
 
 class Latency(Struct, frozen=True):
@@ -41,6 +47,8 @@ class Latency(Struct, frozen=True):
     rate: int
     p50_ms: float
     p99_ms: float
+    fsync_ms: float
+    """What one fsync of a page takes on this disk, the median: no commit can be faster."""
 
 
 class _Member(Struct):
@@ -62,7 +70,8 @@ async def measure(stack: Stack, client: WorkspacedClient) -> Latency:
             for member in members:
                 await client.wait_until(member.chat_id, lambda chat: not chat.workspace or chat.workspace.deleted)
     ordered = sorted(1000 * seconds for seconds in took)
-    return Latency(len(ordered), RATE, ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100])
+    fsync_ms = await asyncio.to_thread(_fsync_ms, stack.folder)
+    return Latency(len(ordered), RATE, ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100], fsync_ms)
 
 
 async def _flip(client: WorkspacedClient, agents: Client, members: list[_Member]) -> list[float]:
@@ -92,9 +101,8 @@ async def _flip(client: WorkspacedClient, agents: Client, members: list[_Member]
 
 
 async def _ready_chats(client: WorkspacedClient, agents: Client, identity: Identity) -> list[_Member]:
-    put = await client.put_template(
-        {"organization_id": identity.organization_id, "name": TAG, "provisioner": TAG, "agents_allowed": True}
-    )
+    template = {"organization_id": identity.organization_id, "name": TAG, "provisioner": TAG}
+    put = await client.put_template(await with_known_id(client, template))
 
     async def bring_up() -> _Member:
         chat_id = str(uuid4())
@@ -161,3 +169,14 @@ async def _connected(stack: Stack, role: str) -> AsyncIterator[Client]:
         yield connection
     finally:
         await connection.close()
+
+
+def _fsync_ms(folder: Path) -> float:
+    took = []
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        for _ in range(FSYNCS):
+            file.write(bytes(PAGE_BYTES))
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            took.append(1000 * (time.perf_counter() - began))
+    return sorted(took)[FSYNCS // 2]

@@ -13,6 +13,7 @@ from workspaced.app.progress import Progress
 from workspaced.app.render import say, title
 from workspaced.app.stack import Stack
 from workspaced.app.story import at_rest
+from workspaced.app.template_files import with_known_id
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.messages import Reply
 from workspaced.bus.watch import Watch
@@ -67,15 +68,13 @@ class Story:
         )
 
     async def _put_template(self) -> str:
-        known = await self._client.list_templates(organization_id=self._stack.identity.organization_id, query=NAME)
         template: dict[str, Any] = {
             "organization_id": self._stack.identity.organization_id,
             "name": NAME,
             "source": {"startup_script": STARTUP_SCRIPT},
             "parameters": [{"name": "greeting", "default": "hello"}],
         }
-        same = [each.id for each in known.templates if each.name == template["name"]]
-        reply = await self._client.put_template(template | ({"id": same[0]} if same else {}))
+        reply = await self._client.put_template(await with_known_id(self._client, template))
         title("a template")
         say(f"  {reply.template.name}, whose startup script takes 0.3 s")
         return reply.template.id
