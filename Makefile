@@ -7,7 +7,7 @@ LINKS  := build/.linked
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench docs lock link clean
+.PHONY: help demo test check fix bench chaos docs lock link clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,11 @@ fix: $(READY)  ## format, and mend what ruff can mend
 bench: $(READY)  ## measure latency and throughput beside rivals and limits; QUICK=1 takes a minute
 	PYTHONPATH=bench $(BIN)/python -P bench/run.py
 	$(BIN)/python -P bench/check.py
+
+SECONDS ?= 60
+SEED    ?= 1
+chaos: $(READY)  ## kill, stop and restart everything under load, then audit; SECONDS=600 SEED=1
+	PYTHONPATH=chaos $(BIN)/python -P chaos/run.py --seconds $(SECONDS) --seed $(SEED)
 
 docs: $(READY)  ## write the generated parts of README and docs anew
 	$(BIN)/python -P docs/generate.py

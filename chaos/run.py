@@ -1,0 +1,194 @@
+"""Hundreds of chats while everything is killed, stopped, restarted, doubled and delayed; at the end nothing is amiss.
+
+`make chaos SECONDS=600 SEED=1`: the seed alone decides which faults happen when. Ends with the audit and a table.
+"""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+from chats import Chats
+from faults import Injector
+from nats.aio.client import Client
+from plan import schedule
+from processes import Program, console_script, script
+
+from workspaced.app.audit import audit
+from workspaced.app.embedded import Servers, embedded_servers
+from workspaced.bus import streams
+from workspaced.bus.chat_client import WorkspacedClient
+from workspaced.bus.connection import open_connection
+from workspaced.fsm.errors import Unavailable
+from workspaced.store.migrations import migrate
+
+QUIET_LIMIT = 240
+"""Seconds in which everything must have come to rest after the last fault; deadlines are far shorter."""
+DEADLINES = {
+    "WORKSPACED_CREATING_DEADLINE": "30s",
+    "WORKSPACED_BUILDING_DEADLINE": "30s",
+    "WORKSPACED_BINDING_DEADLINE": "5s",
+    "WORKSPACED_CONNECTING_DEADLINE": "10s",
+    "WORKSPACED_STARTING_DEADLINE": "15s",
+    "WORKSPACED_AGENT_INACTIVE_GRACE": "5s",
+    "WORKSPACED_JOB_PENDING_LIMIT": "60s",
+    "WORKSPACED_JOB_RUNNING_LIMIT": "60s",
+}
+UNSETTLED = """
+select (select count(*) from workspaced.chats where deadline_at is not null)
+     + (select count(*) from workspaced.builds where completed_at is null and error = '')
+"""
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(text, flush=True)
+
+
+def programs(servers: Servers, folder: Path, seed: int, engines: int) -> dict[str, list[Program]]:
+    """Engines, provisioners and hosts of agents, not started yet."""
+    nats, roles = servers.nats, servers.nats.roles
+    engine = {
+        "NATS_URL": nats.url,
+        "DATABASE_URL": servers.postgres.dsn,
+        "WORKSPACED_USER": "engine",
+        "WORKSPACED_PASSWORD": roles["engine"].password,
+        "WORKSPACED_HTTP_PORT": "0",
+    } | DEADLINES
+    login = {"user": "admin", "password": roles["admin"].password, "inbox_prefix": "_INBOX_admin"}
+    agents = {"user": "agent", "password": roles["agent"].password, "inbox_prefix": "_INBOX_agent"}
+    given = {"url": nats.url, "login": login, "agent_login": agents}
+    return {
+        "engine": [
+            Program(f"engine{n}", [console_script(), "serve"], environment=engine, log=folder / f"engine{n}.log")
+            for n in range(engines)
+        ],
+        "provisioner": [
+            Program(
+                f"provisioner{n}",
+                script("provisioner.py"),
+                given | {"name": f"provisioner{n}", "seed": seed * 10 + n},
+                log=folder / f"provisioner{n}.log",
+            )
+            for n in range(2)
+        ],
+        "agents": [
+            Program(
+                "agents",
+                script("agents.py"),
+                given | {"seed": seed, "kept": str(folder / "agents.json")},
+                log=folder / "agents.log",
+            )
+        ],
+    }
+
+
+async def settle(dsn: str) -> bool:
+    """Wait until no chat waits and no build is unfinished; false when that takes too long."""
+    until = time.monotonic() + QUIET_LIMIT
+    connection = await asyncpg.connect(dsn)
+    try:
+        while time.monotonic() < until:
+            if await connection.fetchval(UNSETTLED) == 0:
+                return True
+            await asyncio.sleep(1)
+        return False
+    finally:
+        await connection.close()
+
+
+async def prepare(servers: Servers, client: Client) -> None:
+    """Schema, streams, and consumers with a short lease and a short wait for a dead engine's messages."""
+    await migrate(servers.postgres.dsn)
+    limits = streams.Limits(ack_wait=timedelta(seconds=10), job_lease=timedelta(seconds=6))
+    await streams.ensure(client, ("chaos",), limits)
+
+
+async def chaos(seconds: float, seed: int, count: int, engines: int, a_minute: float) -> int:
+    """One run; the number of violations."""
+    faults = schedule(seed, seconds, a_minute)
+    async with AsyncExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="workspaced-chaos-"))
+        folder.chmod(0o755)  # noqa: ASYNC240 - once, before anything runs; Postgres is not root and must get through
+        servers = await stack.enter_async_context(embedded_servers(folder / "stack"))
+        role = servers.nats.roles["admin"]
+        login = {"user": role.user, "password": role.password, "inbox_prefix": role.inbox_prefix}
+        admin = await open_connection(servers.nats.url, **login)
+        stack.push_async_callback(admin.close)
+        await prepare(servers, admin)
+        fleet = programs(servers, folder, seed, engines)
+        for program in (program for kind in fleet.values() for program in kind):
+            await program.start()
+            stack.push_async_callback(program.kill)
+        client = await stack.enter_async_context(await WorkspacedClient.connect(servers.nats.url, **login))
+        organization = str(uuid.UUID(int=seed, version=4))
+        template = {"organization_id": organization, "name": "chaos", "provisioner": "chaos"}
+        put = await put_template(client, template)
+        chats = Chats(client, seed, count, organization, put)
+        injector = Injector(servers, admin, fleet, seed)
+        await injector.start()
+        say(f"{count} chats, {engines} engines, {len(faults)} faults in {seconds:.0f} s, seed {seed}")
+        living = asyncio.create_task(chats.run())
+        await injector.run(faults)
+        chats.end()
+        await living
+        say("the last fault is over; waiting for rest")
+        rested = await settle(servers.postgres.dsn)
+        violations = await audit(servers.postgres.dsn, admin)
+        report(injector.injected, injector.meddled, chats.outcomes, await figures(servers.postgres.dsn))
+        for violation in violations:
+            say(f"VIOLATION {violation}")
+        if not rested:
+            say("VIOLATION it did not come to rest")
+        say(f"{len(violations) + (not rested)} violations; logs in {folder.name}")
+        if not violations and rested:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(violations) + (not rested)
+
+
+async def put_template(client: WorkspacedClient, template: dict[str, str]) -> str:
+    """Its id, as soon as an engine answers."""
+    for _ in range(20):
+        try:
+            return (await client.put_template(template)).template.id
+        except Unavailable:
+            continue
+    raise RuntimeError("no engine answers")
+
+
+async def figures(dsn: str) -> dict[str, int]:
+    """How much happened."""
+    connection = await asyncpg.connect(dsn)
+    tables = ("chats", "workspaces", "builds", "transitions", "stale", "departures")
+    counted = {name: await connection.fetchval(f"select count(*) from workspaced.{name}") for name in tables}  # noqa: S608 - constants
+    await connection.close()
+    return counted
+
+
+def report(faults: Counter[str], meddled: Counter[str], outcomes: Counter[str], rows: dict[str, int]) -> None:
+    """The table at the end."""
+    for title, counted in (("faults injected", faults), ("messages", meddled), ("wishes", outcomes), ("rows", rows)):
+        say(f"\n{title}")
+        for name, times in sorted(counted.items()):
+            say(f"  {times:7d}  {name}")
+    say("")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--chats", type=int, default=300)
+    parser.add_argument("--engines", type=int, default=3)
+    parser.add_argument("--faults-a-minute", type=float, default=25)
+    chosen = parser.parse_args()
+    run = chaos(chosen.seconds, chosen.seed, chosen.chats, chosen.engines, chosen.faults_a_minute)
+    sys.exit(min(1, asyncio.run(run)))
