@@ -12,7 +12,7 @@ from workspaced.app.typical import TypicalTimes
 from workspaced.bus.ask import Asker
 from workspaced.bus.codec import decode_request
 from workspaced.bus.dead import read_dead
-from workspaced.bus.logs import read_logs
+from workspaced.bus.logs import Places, read_logs
 from workspaced.bus.messages import (
     ChatList,
     DeadRequest,
@@ -56,6 +56,7 @@ class Api:
     ) -> None:
         self._connection, self._store, self._watch, self._asker = connection, store, watch, asker
         self._catalogue, self._clock, self._defaults, self._typical = catalogue, clock, defaults, typical
+        self._places = Places()
 
     def handlers(self) -> Mapping[str, Handler]:
         """By verb."""
@@ -142,7 +143,7 @@ class Api:
         return History(request.chat_id, tuple(_entry(row) for row in rows), after, stale)
 
     async def _logs(self, body: bytes) -> object:
-        return await read_logs(self._connection, decode_request(body, LogsRequest))
+        return await read_logs(self._connection, decode_request(body, LogsRequest), self._places)
 
     async def _dead(self, body: bytes) -> object:
         return await read_dead(self._connection, decode_request(body, DeadRequest))

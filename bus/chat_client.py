@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from workspaced.bus import messages, subjects
 from workspaced.bus.codec import decoder
 from workspaced.bus.connection import CONNECT_LIMIT, open_connection
+from workspaced.bus.follow_logs import LogFollow, LogFollows
 from workspaced.bus.messages import Push, Reply
 from workspaced.bus.request import Patience, request
 from workspaced.bus.watch import Feeds, Follower, Watch
@@ -50,6 +51,7 @@ class WorkspacedClient:
         self.connection = connection
         self._patience = patience or Patience()
         self._feeds = Feeds(connection, self.get)
+        self._log_follows = LogFollows(connection, self.logs)
 
     @classmethod
     async def connect(
@@ -98,12 +100,14 @@ class WorkspacedClient:
         await self.close()
 
     def reconnected(self) -> None:
-        """The connection was away: watched chats are read again."""
+        """The connection was away: watched chats and followed logs are read again."""
         self._feeds.reconnected()
+        self._log_follows.reconnected()
 
     def closed(self) -> None:
-        """The connection is closed for good: watchers get Unavailable."""
+        """The connection is closed for good: watchers and followers get Unavailable."""
         self._feeds.close()
+        self._log_follows.close()
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
@@ -259,6 +263,14 @@ class WorkspacedClient:
     async def logs(self, build_id: str, *, after: int = 0, limit: int = 400) -> messages.Logs:
         """A page of a build's log, ascending by `seq`."""
         return await self._request("logs", messages.LogsRequest(build_id, after, limit), messages.Logs)
+
+    def follow_logs(self, build_id: str) -> LogFollow:
+        """A build's log from its first line on, as it grows, until its end.
+
+        `async with client.follow_logs(build_id) as lines: async for line in lines: …`; a build that ends without having
+        said so, because nobody took its job, is ended by `lines.finish()`.
+        """
+        return LogFollow(self._log_follows, build_id)
 
     async def dead(self, *, after: int = 0, limit: int = 50) -> messages.DeadList:
         """A page of the messages nobody could use; for admin and inspector."""

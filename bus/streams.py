@@ -15,6 +15,7 @@ from nats.errors import NoRespondersError
 
 from workspaced.bus import subjects
 from workspaced.bus.codec import MAX_BODY
+from workspaced.bus.log_bounds import LOG_MESSAGES
 from workspaced.fsm.errors import Unavailable
 
 OLDEST_SERVER: Final = (2, 12)
@@ -159,6 +160,7 @@ def stream_definitions(limits: Limits) -> list[dict[str, Any]]:
         subjects.LOGS: {
             "max_age": _ns(limits.logs_age),
             "max_bytes": limits.logs_bytes,
+            "max_msgs_per_subject": LOG_MESSAGES,
             "max_msg_size": MAX_BODY,
             "allow_direct": True,
         },

@@ -3,84 +3,104 @@
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from workspaced.app.commands import options
 from workspaced.app.sources import Sources
+from workspaced.fsm.facts import IN_FLIGHT
 
 if TYPE_CHECKING:
     from workspaced.bus.chat_client import WorkspacedClient
+    from workspaced.bus.follow_logs import LogFollow
+    from workspaced.bus.messages import LogEntry
+    from workspaced.fsm.snapshot import Snapshot
 
 
 @click.command()
 @options.where
 @click.option("--build", metavar="UUID", help="The build.  [the chat's latest]")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the log has ended.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the build is over.")
 @options.as_json
 @options.chat
 def logs(*, chat: str | None, build: str | None, follow: bool, as_json: bool, **flags: str | None) -> None:
-    """Show the log of a chat's latest build. With --json each line is one of the log."""
+    """Show the log of a chat's latest build, or of any build. With --json each line is one of the log."""
     from workspaced.app.commands.session import open_client, run
 
-    if build and follow:
-        raise click.UsageError("--follow goes with a chat, not with --build")
+    if build and chat:
+        raise click.UsageError("give a chat or --build, not both")
     sources = Sources(flags, os.environ)
 
     async def work() -> None:
         async with open_client(sources) as client:
-            if build:
-                await _print_all(client, build, 0, as_json=as_json)
+            build_id, whose = await _chosen(client, chat, build, follow=follow)
+            # A build that is no chat's latest is over: there is nothing to wait for.
+            if follow and whose is not None:
+                await _follow(client, build_id, whose, as_json=as_json)
             else:
-                await _print_of(client, chat, follow=follow, as_json=as_json)
+                await _print_kept(client, build_id, as_json=as_json)
 
     run(work())
 
 
-async def _print_of(client: "WorkspacedClient", chat: str | None, *, follow: bool, as_json: bool) -> None:
-    from workspaced.app.commands.session import find_chat
-    from workspaced.bus import subjects
+async def _chosen(
+    client: "WorkspacedClient", chat: str | None, build: str | None, *, follow: bool
+) -> tuple[str, str | None]:
+    """The build, and a chat that has it for its latest if somebody needs one."""
+    from workspaced.app.commands.session import all_chats, find_chat
     from workspaced.fsm.errors import NotFound
 
+    if build:
+        build_id = build.lower()
+        having = [found.chat_id async for found in all_chats(client) if found.build_id == build_id] if follow else []
+        return build_id, having[0] if having else None
     snapshot = await client.get(await find_chat(client, chat))
-    if snapshot.workspace is None or snapshot.build_id is None:
+    if snapshot.build_id is None:
         raise NotFound("this chat has no build; see `workspaced history`")
-    if not follow:
-        await _print_all(client, snapshot.build_id, 0, as_json=as_json)
-        return
-    # Subscribe first: a line that comes while the log is read only tells that there is more to read.
-    news = asyncio.Event()
-
-    async def came(_: object) -> None:
-        news.set()
-
-    subject = subjects.log(snapshot.workspace.id, snapshot.build_id)
-    subscription = await client.connection.subscribe(subject, cb=came)
-    try:
-        after, ended = await _print_all(client, snapshot.build_id, 0, as_json=as_json)
-        while not ended:
-            await news.wait()
-            news.clear()
-            after, ended = await _print_all(client, snapshot.build_id, after, as_json=as_json)
-    finally:
-        await subscription.unsubscribe()
+    return snapshot.build_id, snapshot.chat_id
 
 
-async def _print_all(client: "WorkspacedClient", build_id: str, after: int, *, as_json: bool) -> tuple[int, bool]:
-    """Print what is above `after`; the last line's `seq`, and whether the log has ended."""
+async def _follow(client: "WorkspacedClient", build_id: str, chat_id: str, *, as_json: bool) -> None:
+    async with client.follow_logs(build_id) as lines:
+        watching = asyncio.create_task(_finish_with(client, build_id, chat_id, lines))
+        try:
+            async for line in lines:
+                _print(line, as_json=as_json)
+        finally:
+            watching.cancel()
+
+
+async def _finish_with(client: "WorkspacedClient", build_id: str, chat_id: str, lines: "LogFollow") -> None:
+    """End the log with its build: one that nobody took, or whose provisioner died, says no end."""
+    from workspaced.fsm.errors import WorkspacedError
+
+    def over(snapshot: "Snapshot") -> bool:
+        workspace = snapshot.workspace
+        return snapshot.build_id != build_id or workspace is None or workspace.job_status not in IN_FLIGHT
+
+    with suppress(WorkspacedError):  # whoever reads the log hears of it
+        await client.wait_until(chat_id, over)
+    lines.finish()
+
+
+async def _print_kept(client: "WorkspacedClient", build_id: str, *, as_json: bool) -> None:
+    after, more, ended = 0, True, False
+    while more:
+        page = await client.logs(build_id, after=after, limit=1000)
+        for line in page.lines:
+            _print(line, as_json=as_json)
+            after = line.seq
+        more, ended = page.has_more, page.ended
+    if not as_json and not ended and after == 0:
+        print("no line is kept of this build; --follow waits for those of one that is on its way", file=sys.stderr)
+
+
+def _print(line: "LogEntry", *, as_json: bool) -> None:
     from workspaced.app.render import print_json, say
 
-    while True:
-        page = await client.logs(build_id, after=after)
-        for line in page.lines:
-            if as_json:
-                print_json(line)
-            else:
-                say(f"{line.at:%H:%M:%S.%f}"[:-3] + f"  {line.stage:<8}  {line.output}")
-            after = line.seq
-        if not page.has_more:
-            break
-    if not as_json and not page.ended and after == 0:
-        print("nothing yet; --follow waits for it", file=sys.stderr)
-    return after, page.ended
+    if as_json:
+        print_json(line)
+    else:
+        say(f"{line.at:%H:%M:%S.%f}"[:-3] + f"  {line.stage:<8}  {line.output}")
