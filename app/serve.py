@@ -121,7 +121,7 @@ class Server:
             typical=self._typical,
         )
         service = Service(connection, api.handlers(), version("workspaced"), observe=self._metrics.request)
-        self._work = asyncio.create_task(self._keep_working(engine, epochs))
+        self._work = asyncio.create_task(self._keep_working(engine))
         self._stack.push_async_callback(self._finish)
         await service.start()
         self._stack.push_async_callback(service.stop)
@@ -149,12 +149,12 @@ class Server:
                 f"cannot listen on port {self._config.http_port}: {error.strerror}; choose another --http-port"
             ) from None
 
-    async def _keep_working(self, engine: Engine, epochs: dict[str, str]) -> None:
+    async def _keep_working(self, engine: Engine) -> None:
         """Take from the streams; when a consumer goes, wait until the streams are there again, perhaps new ones."""
         wait = FIRST_WAIT
         while not self._ending:
             try:
-                self._intake = Intake(self._client, CONSUMERS, epochs, cap=self._config.batch_cap)
+                self._intake = Intake(self._client, CONSUMERS, cap=self._config.batch_cap)
                 await self._intake.start()
                 await engine.run(self._intake)
             except Unavailable as error:
@@ -162,19 +162,20 @@ class Server:
                 self._intake = None
                 await asyncio.sleep(wait.total_seconds())
                 wait = min(2 * wait, LONGEST_WAIT)
-                epochs = await self._check_again() or epochs
+                await self._check_again()
             else:
                 wait = FIRST_WAIT
 
-    async def _check_again(self) -> dict[str, str] | None:
+    async def _check_again(self) -> bool:
+        """Whether the streams are there and everything was made good."""
         try:
             epochs = await streams.check(self._client)
             if self._recovery is not None:
                 await self._recovery.make_good(epochs)
         except Unavailable as error:
             _log.warning("%s", error)
-            return None
-        return epochs
+            return False
+        return True
 
     async def _finish(self) -> None:
         self._ending = True
@@ -195,16 +196,17 @@ class Server:
     async def _reconnected(self) -> None:
         if self._intake is not None:
             self._intake.reconnected()
-        if self._recovery is not None and not self._ending:
+        if self._settling is not None:
+            self._settling.cancel()
+        if not self._ending:
             self._settling = asyncio.create_task(self._settle())
 
     async def _settle(self) -> None:
-        """The server may be another one, and that which died announced nothing."""
-        try:
-            if self._recovery is not None:
-                await self._recovery.make_good(await streams.check(self._client))
-        except Unavailable as error:
-            _log.warning("links are not settled: %s", error)
+        """The server may be another one, and that which died announced nothing; tried until it worked."""
+        wait = FIRST_WAIT
+        while not await self._check_again():
+            await asyncio.sleep(wait.total_seconds())
+            wait = min(2 * wait, LONGEST_WAIT)
 
     async def _livez(self) -> Page:
         return plain(200, "alive")

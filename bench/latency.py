@@ -79,7 +79,7 @@ async def floor(stack: Stack, rate: int, seconds: float) -> Spread:
         arrivals.came(message.data.decode())
 
     subscription = await client.subscribe("floor.out", cb=on_push)
-    pull, publisher = Pull(client, "FLOOR", "floor", "0"), Publisher(client)
+    pull, publisher = Pull(client, "FLOOR", "floor"), Publisher(client)
     await publisher.start()
     await pull.start()
     connection = await asyncpg.connect(stack.dsn)

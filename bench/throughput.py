@@ -67,7 +67,7 @@ async def pipeline(stack: Stack, count: int, chats: int) -> float:
     connection = await asyncpg.connect(stack.dsn)
     await connection.execute("truncate workspaced.transitions")
     statement = query("write")
-    pull, publisher = Pull(client, "FLOOR", "floor", "0"), Publisher(client)
+    pull, publisher = Pull(client, "FLOOR", "floor"), Publisher(client)
     await publisher.start()
     began, done = time.perf_counter(), 0
     await pull.start()

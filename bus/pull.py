@@ -35,18 +35,16 @@ class Pull:
         connection: Client,
         stream: str,
         consumer: str,
-        epoch: str,
         *,
         cap: int = CAP,
         heartbeat: timedelta = HEARTBEAT,
         woken: asyncio.Event | None = None,
     ) -> None:
-        """`epoch` is the stream's, from `streams.check`; `woken` is shared by pulls that are taken together."""
+        """`woken` is shared by pulls that are taken together."""
         self.stream = stream
         self.consumer = consumer
         self._patience = _MISSED * heartbeat.total_seconds()
         self._connection = connection
-        self._epoch = epoch
         self._cap = cap
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._body = json.dumps(
@@ -130,7 +128,7 @@ class Pull:
     async def _on_message(self, message: Msg) -> None:
         self._heard_at = asyncio.get_running_loop().time()
         if message.reply:  # status lines have none
-            self._waiting.append(from_delivery(message, self._epoch))
+            self._waiting.append(from_delivery(message))
             self._credit = max(0, self._credit - 1)
             self._woken.set()
             return
@@ -154,16 +152,11 @@ class Pull:
 class Intake:
     """Several consumers taken as one, in the order given; `take` is for one caller at a time."""
 
-    def __init__(
-        self, connection: Client, consumers: Iterable[tuple[str, str]], epochs: dict[str, str], *, cap: int = CAP
-    ) -> None:
-        """`consumers` are (stream, consumer); `epochs` come from `streams.check`."""
+    def __init__(self, connection: Client, consumers: Iterable[tuple[str, str]], *, cap: int = CAP) -> None:
+        """`consumers` are (stream, consumer)."""
         self._woken = asyncio.Event()
         self._ended = False
-        self.pulls = [
-            Pull(connection, stream, consumer, epochs[stream], cap=cap, woken=self._woken)
-            for stream, consumer in consumers
-        ]
+        self.pulls = [Pull(connection, stream, consumer, cap=cap, woken=self._woken) for stream, consumer in consumers]
 
     async def start(self) -> None:
         """Subscribe and ask."""

@@ -18,8 +18,6 @@ class Stored(Struct, frozen=True):
     headers: dict[str, str]
     """Case-sensitive, as they were sent."""
     stream: str
-    epoch: str
-    """Of the stream, so that a sequence of a stream that was wiped and made anew is another one."""
     sequence: int
     at: datetime
     """When the stream stored it."""
@@ -29,11 +27,11 @@ class Stored(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Names the message for good; a redelivery has the same key."""
-        return f"{self.stream}/{self.epoch}/{self.sequence}"
+        """Names the message for good: a redelivery has the same, the same sequence of a stream made anew has not."""
+        return f"{self.stream}/{(self.at - _EPOCH) // timedelta(microseconds=1):x}/{self.sequence}"
 
 
-def from_delivery(message: Msg, epoch: str) -> Stored:
+def from_delivery(message: Msg) -> Stored:
     """What a consumer delivered; stream, sequence and time stand in the subject that acknowledges it."""
     tokens = message.reply.split(".")
     first = 2 if len(tokens) == _SHORT_ACK else 4
@@ -43,7 +41,6 @@ def from_delivery(message: Msg, epoch: str) -> Stored:
         body=message.data,
         headers=message.headers or {},
         stream=stream,
-        epoch=epoch,
         sequence=int(sequence),
         at=from_nanoseconds(int(nanoseconds)),
         deliveries=int(deliveries),

@@ -32,7 +32,7 @@ class Input(Struct, frozen=True):
     """One message."""
 
     key: str
-    """Names the stored message for good: stream, the stream's epoch, sequence. Redelivery keeps it."""
+    """Names the stored message for good: stream, time in the stream, sequence. Redelivery keeps it."""
     id: str
     """The id that its sender gave it; what history and causes show."""
     at: datetime

@@ -66,7 +66,7 @@ def a_row(
 
 def a_stored(subject: str, body: dict[str, Any] | bytes = b"{}", **fields: Any) -> Stored:  # noqa: ANN401  # as Stored
     """A delivery from EVENTS, sequence 5, stored at NOW."""
-    known: dict[str, Any] = {"headers": {}, "stream": "EVENTS", "epoch": "e", "sequence": 5, "at": NOW} | fields
+    known: dict[str, Any] = {"headers": {}, "stream": "EVENTS", "sequence": 5, "at": NOW} | fields
     return Stored(subject=subject, body=body if isinstance(body, bytes) else msgspec.json.encode(body), **known)
 
 

@@ -133,7 +133,7 @@ async def test_a_job_is_purged(publisher: Publisher, as_admin: Publisher, admin:
 async def timers(connect: Connections, admin: Client) -> AsyncIterator[Pull]:  # noqa: ARG001  # the streams
     """An engine's consumer of due timers."""
     engine = await connect("engine")
-    pull = Pull(engine, subjects.TIMERS, subjects.ENGINE, (await streams.check(engine))[subjects.TIMERS])
+    pull = Pull(engine, subjects.TIMERS, subjects.ENGINE)
     await pull.start()
     yield pull
     await pull.stop()

@@ -47,7 +47,7 @@ async def engine(connect: Connections, admin: Client) -> Client:  # noqa: ARG001
 @pytest.fixture
 async def intake(engine: Client) -> AsyncIterator[Intake]:
     """Both consumers of an engine, sixteen at once."""
-    intake = Intake(engine, CONSUMERS, await streams.check(engine), cap=16)
+    intake = Intake(engine, CONSUMERS, cap=16)
     await intake.start()
     yield intake
     await intake.stop()

@@ -85,8 +85,11 @@ def test_at(at: str | None, expected: datetime) -> None:
 
 
 def test_key() -> None:
-    """Stream, epoch and sequence: the same for a redelivery, another one after a wipe."""
-    assert decoded(RUNNING, a_job_report(), deliveries=3).key == "EVENTS/e/5"
+    """The same for a redelivery, another one for the same sequence of a stream that was wiped and made anew."""
+    key = decoded(RUNNING, a_job_report()).key
+
+    assert decoded(RUNNING, a_job_report(), deliveries=3).key == key
+    assert decoded(RUNNING, a_job_report(), at=NOW + timedelta(microseconds=1)).key != key
 
 
 def test_a_command() -> None:
