@@ -30,6 +30,8 @@ class Variable(Struct, frozen=True):
     least: int = 1
     words: tuple[str, ...] = ()
     """What a text may be; anything when empty."""
+    has_flag: bool = True
+    """Secrets have none: others can read a command line."""
 
     @property
     def variable(self) -> str:
@@ -96,10 +98,10 @@ _STORED: Final = {
 WHERE: Final = (
     Variable("nats_url", "", "where NATS answers", "all"),
     Variable("user", "", "who one is on NATS; the role's name with the shipped nats.conf", "all"),
-    Variable("password", "", "of that user", "all"),
-    Variable("inbox_prefix", "", "where replies come to; `_INBOX_<user>` when empty", "all"),
+    Variable("password", "", "of that user", "all", has_flag=False),
+    Variable("inbox_prefix", "", "where replies come to; `_INBOX_<user>` when empty", "all", has_flag=False),
     Variable("agent_user", "agent", "who the agents of a local provisioner are on NATS", "provisioner"),
-    Variable("agent_password", "", "of that user", "provisioner"),
+    Variable("agent_password", "", "of that user", "provisioner", has_flag=False),
     Variable("database_url", "", "where Postgres answers: postgresql://user:password@host/database", "engine"),
     Variable("dir", "", "the folder of a local stack; see below for the default", "all"),
 )
@@ -141,14 +143,24 @@ STREAMS: Final = (
 )
 
 CLIENT: Final = (
-    Variable("request_timeout", _s(seconds=5), "how long one request waits for its answer", "client"),
-    Variable("request_attempts", 3, "how often it is asked", "client"),
-    Variable("tool_wait", _s(minutes=22), "how long a tool waits for a workspace", "client"),
-    Variable("dial_validation_delay", _s(seconds=5), "a dial that is slower is checked with the engine", "client"),
-    Variable("dial_limit", _s(seconds=30), "how long a dial may take", "client"),
-    Variable("resolve_attempts", 2, "how often a chat that moves meanwhile is followed", "client"),
-    Variable("disconnected_advice_after", _s(seconds=90), "after it stop and start are advised", "client"),
-    Variable("discovery_limit", _s(seconds=5), "how long a turn's start may wait for the workspace", "client"),
+    Variable("request_timeout", _s(seconds=5), "how long one request waits for its answer", "client", has_flag=False),
+    Variable("request_attempts", 3, "how often it is asked", "client", has_flag=False),
+    Variable("tool_wait", _s(minutes=22), "how long a tool waits for a workspace", "client", has_flag=False),
+    Variable(
+        "dial_validation_delay",
+        _s(seconds=5),
+        "a dial that is slower is checked with the engine",
+        "client",
+        has_flag=False,
+    ),
+    Variable("dial_limit", _s(seconds=30), "how long a dial may take", "client", has_flag=False),
+    Variable("resolve_attempts", 2, "how often a chat that moves meanwhile is followed", "client", has_flag=False),
+    Variable(
+        "disconnected_advice_after", _s(seconds=90), "after it stop and start are advised", "client", has_flag=False
+    ),
+    Variable(
+        "discovery_limit", _s(seconds=5), "how long a turn's start may wait for the workspace", "client", has_flag=False
+    ),
 )
 
 VARIABLES: Final = {each.name: each for each in WHERE + SETTINGS + ENGINE + PROVISIONER + STREAMS + CLIENT}

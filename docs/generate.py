@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from workspaced.app import variables
+from workspaced.app.cli import COMMANDS
 from workspaced.app.metrics import Metrics
 from workspaced.bus import streams
 from workspaced.fsm.machine import diagram, table
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/operations.md")
+PAGES = ("README.md", "docs/cli.md", "docs/operations.md", "docs/settings.md")
 
 
 def metrics() -> str:
@@ -33,11 +35,33 @@ def stream_table() -> str:
     return "\n".join(["| stream | subjects | kept |", "|---|---|---|", *rows]) + "\n"
 
 
+def settings(group: tuple[variables.Variable, ...]) -> str:
+    """The settings of one program, as flags and variables."""
+    rows = []
+    for each in group:
+        flag = f"`{each.flag}`" if each.has_flag else "-"
+        rows.append(f"| `{each.variable}` | {flag} | {each.default_text or '-'} | {each.help} |")
+    return "\n".join(["| variable | flag | default | |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def commands() -> str:
+    """Every command with its line of help."""
+    rows = [f"| `{name}` | {text} |" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(["| command | |", "|---|---|", *rows]) + "\n"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "diagram": lambda: f"```mermaid\n{diagram()}```\n",
     "transitions": table,
     "metrics": metrics,
     "streams": stream_table,
+    "commands": commands,
+    "settings-where": lambda: settings(variables.WHERE),
+    "settings-stored": lambda: settings(variables.SETTINGS),
+    "settings-engine": lambda: settings(variables.ENGINE),
+    "settings-provisioner": lambda: settings(variables.PROVISIONER),
+    "settings-streams": lambda: settings(variables.STREAMS),
+    "settings-client": lambda: settings(variables.CLIENT),
 }
 
 
