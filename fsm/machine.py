@@ -254,12 +254,18 @@ class _Path:
             self.states.append(State(target.id))
 
 
-@cache
 def advance(state: State, event: str, guards: Guards) -> tuple[State, ...]:
     """The states that `event` (`observe`, `expire`, `retry`) leads through from `state`, in order; empty at rest.
 
     Raises NotAllowed when the machine has no such move.
     """
+    if state is not State.FAILED and guards.heals is not Heals.NO:
+        guards = guards._replace(heals=Heals.NO)  # nothing has failed that could heal
+    return _path(state, event, guards)
+
+
+@cache
+def _path(state: State, event: str, guards: Guards) -> tuple[State, ...]:
     path = _Path()
     machine = Provisioning(Standing(state, guards), listeners=[path])
     try:

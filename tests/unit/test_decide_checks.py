@@ -73,7 +73,8 @@ CHECKS: list[tuple[dict[str, Any], dict[str, Any], int, str, str, str]] = [
         "template_id",
         (
             "create_workspace cannot create workspaces from templates with externally managed agents; use "
-            "list_templates to choose another, or let the user create and start the workspace and then attach it to this chat"
+            "list_templates to choose another, or let the user create and start the workspace and then attach it "
+            "to this chat"
         ),
     ),
     (
