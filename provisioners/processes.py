@@ -96,14 +96,20 @@ async def end(processes: Iterable[Process], grace: float) -> None:
 
 
 async def end_all(find: Callable[[], list[Process]], grace: float) -> None:
-    """End what `find` finds, and again what that forked meanwhile, until it finds nothing."""
+    """End what `find` finds, and again what that forked meanwhile, until it finds nothing twice.
+
+    Once is not enough: a process that becomes another program just then shows no environment.
+    """
+    found_nothing = False
     for _ in range(_SWEEPS):
         # In a thread: looking through all processes of a machine takes milliseconds.
         found = await asyncio.to_thread(find)
-        if not found:
+        if not found and found_nothing:
             return
-        await end(found, grace)
-        grace = 0
+        found_nothing = not found
+        if found:
+            await end(found, grace)
+            grace = 0
 
 
 @contextmanager

@@ -88,12 +88,12 @@ async def test_process_that_resists_is_killed(start: Start) -> None:
 async def test_processes_are_found_by_what_they_carry(start: Start) -> None:
     """Exactly name and value; children that left the session are found too, ourselves never."""
     mark = str(uuid.uuid4())
-    shell = start("bash", "-c", "setsid sleep 1000 & echo; wait", MARK=mark)
+    shell = start("bash", "-c", "setsid bash -c 'echo; kill -STOP $$' & wait", MARK=mark)
     start("sleep", "1000", MARK=mark + "x", XMARK=mark)
     assert shell.stdout is not None
     await asyncio.to_thread(shell.stdout.readline)
     found = processes.carrying("MARK", mark)
-    await processes.end_all(lambda: processes.carrying("MARK", mark), grace=1)
+    await processes.end_all(lambda: processes.carrying("MARK", mark), grace=0.01)
 
     assert identity_in(found, shell.pid)
     assert len(found) == 2
