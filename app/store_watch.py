@@ -34,6 +34,8 @@ class StoreWatch:
             await self._store.ping()
         except Unavailable as error:
             self.lost(error)
+        else:
+            self._found()
         return not self.away
 
     def lost(self, error: Unavailable) -> None:
@@ -41,6 +43,8 @@ class StoreWatch:
         if self._here.is_set():
             _log.warning("the store is away: %s", error)
             self._here.clear()
+            if self._probe is not None:
+                self._probe.cancel()  # of an earlier absence whose end somebody else found
             self._probe = asyncio.create_task(self._wait_until_back())
 
     async def back(self) -> None:
@@ -55,13 +59,17 @@ class StoreWatch:
 
     async def _wait_until_back(self) -> None:
         wait = FIRST_WAIT
-        while True:
+        while self.away:
             await asyncio.sleep(wait.total_seconds())
             try:
                 await self._store.ping()
             except Unavailable:
                 wait = min(2 * wait, LONGEST_WAIT)
             else:
-                _log.warning("the store is back")
-                self._here.set()
+                self._found()
                 return
+
+    def _found(self) -> None:
+        if self.away:
+            _log.warning("the store is back")
+            self._here.set()
