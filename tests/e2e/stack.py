@@ -22,6 +22,7 @@ from workspaced.app.serve import Server
 from workspaced.bus import streams, subjects
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.messages import Reply
+from workspaced.bus.request import Patience
 from workspaced.fsm.commands import Owner
 from workspaced.fsm.errors import Conflict
 from workspaced.fsm.settings import Settings
@@ -67,14 +68,18 @@ class Stack:
         """Streams, the watcher, the actors; no engine yet."""
         self.admin = await self.connect("admin")
         await self.make_streams(ack_wait)
-        who = self.server.roles["admin"]
-        self.client = await WorkspacedClient.connect(
-            self.server.url, user=who.user, password=who.password, inbox_prefix=who.inbox_prefix
-        )
+        self.client = await self.a_client()
         self.pushes = Pushes(await self.connect("chatd"))
         await self.pushes.start()
         self.provisioner = Provisioner(await self.connect("provisioner"), self.connect)
         await self.provisioner.start()
+
+    async def a_client(self, patience: Patience | None = None) -> WorkspacedClient:
+        """Another one, as admin."""
+        who = self.server.roles["admin"]
+        return await WorkspacedClient.connect(
+            self.server.url, user=who.user, password=who.password, inbox_prefix=who.inbox_prefix, patience=patience
+        )
 
     async def make_streams(self, ack_wait: timedelta = timedelta(seconds=30)) -> None:
         """What `workspaced migrate` makes."""
