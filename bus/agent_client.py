@@ -15,7 +15,7 @@ from uuid import uuid4
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error
+from nats.errors import ConnectionClosedError, Error
 
 from workspaced.bus import subjects
 from workspaced.bus.until_stored import publish_until_stored
@@ -158,10 +158,11 @@ class AgentClient:
             error_cb=trouble,
             **{"reconnect_time_wait": RECONNECT_WAIT, "connect_timeout": CONNECT_LIMIT} | self._options,
         )
-        await self._nc.subscribe(self._ping, cb=self._on_ping)
-        for subject in self._resyncs:
-            await self._nc.subscribe(subject, cb=self._on_resync)
-        self._report_anew()
+        with suppress(ConnectionClosedError):  # gone for good already: `closed` is connecting anew
+            await self._nc.subscribe(self._ping, cb=self._on_ping)
+            for subject in self._resyncs:
+                await self._nc.subscribe(subject, cb=self._on_resync)
+            self._report_anew()
 
     def _report_anew(self) -> None:
         """Start a reporter for the connection of now, which its reports name; the former one ends with its own."""

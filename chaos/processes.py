@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+RESTART_AFTER = 0.5
 HERE = Path(__file__).parent
 
 
@@ -43,6 +44,15 @@ class Program:
         """Send it a signal, if it lives."""
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(number)
+
+    async def keep(self) -> None:
+        """Start it again whenever it ends by itself, as a service manager would; one that was killed is not its job."""
+        while True:
+            if self.process is not None and await self.process.wait() >= 0:
+                await asyncio.sleep(RESTART_AFTER)
+                await self.start()
+            else:
+                await asyncio.sleep(RESTART_AFTER)
 
     async def kill(self) -> None:
         """End it at once."""

@@ -13,6 +13,7 @@ from nats.errors import Error
 from workspaced.bus.connection import open_connection
 from workspaced.bus.job_in_hand import JobCanceled, JobFailed, JobInHand
 from workspaced.bus.provisioner_client import ProvisionerClient
+from workspaced.fsm.effects import Job
 from workspaced.fsm.events import AgentReport
 
 Agents = tuple[AgentReport, ...]
@@ -25,9 +26,8 @@ class Provisioner:
         self._connection = connection
         self._chance = random.Random(seed)  # noqa: S311 - not a secret
 
-    async def work(self, hand: JobInHand) -> Agents:
+    async def work(self, job: Job, hand: JobInHand) -> Agents:
         """One job; every attempt at it names the same agent."""
-        job = hand.job
         hand.log("build", "info", f"{job.transition} of {job.workspace.name}")
         try:
             async with asyncio.timeout(self._chance.uniform(0.05, 0.8)):

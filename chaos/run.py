@@ -128,6 +128,8 @@ async def chaos(seconds: float, seed: int, count: int, engines: int, a_minute: f
         for program in (program for kind in fleet.values() for program in kind):
             await program.start()
             stack.push_async_callback(program.kill)
+            keeper = asyncio.create_task(program.keep())
+            stack.callback(keeper.cancel)
         client = await stack.enter_async_context(await WorkspacedClient.connect(servers.nats.url, **login))
         organization = str(uuid.UUID(int=seed, version=4))
         template = {"organization_id": organization, "name": "chaos", "provisioner": "chaos"}
