@@ -10,19 +10,17 @@ import click
 
 from workspaced.app.commands import options
 from workspaced.app.sources import Sources
-from workspaced.fsm.facts import IN_FLIGHT
 
 if TYPE_CHECKING:
     from workspaced.bus.chat_client import WorkspacedClient
     from workspaced.bus.follow_logs import LogFollow
     from workspaced.bus.messages import LogEntry
-    from workspaced.fsm.snapshot import Snapshot
 
 
 @click.command()
 @options.where
 @click.option("--build", metavar="UUID", help="The build.  [the chat's latest]")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the build is over.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the build has ended.")
 @options.as_json
 @options.chat
 def logs(*, chat: str | None, build: str | None, follow: bool, as_json: bool, **flags: str | None) -> None:
@@ -35,54 +33,35 @@ def logs(*, chat: str | None, build: str | None, follow: bool, as_json: bool, **
 
     async def work() -> None:
         async with open_client(sources) as client:
-            build_id, whose = await _chosen(client, chat, build, follow=follow)
+            build_id, chat_id = (build.lower(), None) if build else await _latest(client, chat)
+            if follow and build:
+                chat_id = await _chat_of(client, build_id)
             # A build that is no chat's latest is over: there is nothing to wait for.
-            if follow and whose is not None:
-                await _follow(client, build_id, whose, as_json=as_json)
+            if follow and chat_id is not None:
+                await _follow(client, chat_id, build_id, as_json=as_json)
             else:
                 await _print_kept(client, build_id, as_json=as_json)
 
     run(work())
 
 
-async def _chosen(
-    client: "WorkspacedClient", chat: str | None, build: str | None, *, follow: bool
-) -> tuple[str, str | None]:
-    """The build, and a chat that has it for its latest if somebody needs one."""
-    from workspaced.app.commands.session import all_chats, find_chat
+async def _latest(client: "WorkspacedClient", chat: str | None) -> tuple[str, str | None]:
+    """The latest build of the chat that is meant, and that chat."""
+    from workspaced.app.commands.session import find_chat
     from workspaced.fsm.errors import NotFound
 
-    if build:
-        build_id = build.lower()
-        having = [found.chat_id async for found in all_chats(client) if found.build_id == build_id] if follow else []
-        return build_id, having[0] if having else None
     snapshot = await client.get(await find_chat(client, chat))
     if snapshot.build_id is None:
         raise NotFound("this chat has no build; see `workspaced history`")
     return snapshot.build_id, snapshot.chat_id
 
 
-async def _follow(client: "WorkspacedClient", build_id: str, chat_id: str, *, as_json: bool) -> None:
-    async with client.follow_logs(build_id) as lines:
-        watching = asyncio.create_task(_finish_with(client, build_id, chat_id, lines))
-        try:
-            async for line in lines:
-                _print(line, as_json=as_json)
-        finally:
-            watching.cancel()
+async def _chat_of(client: "WorkspacedClient", build_id: str) -> str | None:
+    """A chat whose latest build it is."""
+    from workspaced.app.commands.session import all_chats
 
-
-async def _finish_with(client: "WorkspacedClient", build_id: str, chat_id: str, lines: "LogFollow") -> None:
-    """End the log with its build: one that nobody took, or whose provisioner died, says no end."""
-    from workspaced.fsm.errors import WorkspacedError
-
-    def over(snapshot: "Snapshot") -> bool:
-        workspace = snapshot.workspace
-        return snapshot.build_id != build_id or workspace is None or workspace.job_status not in IN_FLIGHT
-
-    with suppress(WorkspacedError):  # whoever reads the log hears of it
-        await client.wait_until(chat_id, over)
-    lines.finish()
+    having = [found.chat_id async for found in all_chats(client) if found.build_id == build_id]
+    return having[0] if having else None
 
 
 async def _print_kept(client: "WorkspacedClient", build_id: str, *, as_json: bool) -> None:
@@ -93,8 +72,34 @@ async def _print_kept(client: "WorkspacedClient", build_id: str, *, as_json: boo
             _print(line, as_json=as_json)
             after = line.seq
         more, ended = page.has_more, page.ended
-    if not as_json and not ended and after == 0:
-        print("no line is kept of this build; --follow waits for those of one that is on its way", file=sys.stderr)
+    if not as_json and not ended:
+        print("no end yet; --follow waits for it" if after else "nothing yet; --follow waits for it", file=sys.stderr)
+
+
+async def _follow(client: "WorkspacedClient", chat_id: str, build_id: str, *, as_json: bool) -> None:
+    async with client.follow_logs(build_id) as lines:
+        watching = asyncio.create_task(_finish_with_build(client, chat_id, build_id, lines))
+        try:
+            async for line in lines:
+                _print(line, as_json=as_json)
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])  # it lets go of its subscription before the connection goes
+
+
+async def _finish_with_build(client: "WorkspacedClient", chat_id: str, build_id: str, lines: "LogFollow") -> None:
+    """A build that nobody took, or whose provisioner died, ends without a last line."""
+    from workspaced.fsm.errors import WorkspacedError
+    from workspaced.fsm.facts import IN_FLIGHT
+
+    with suppress(WorkspacedError):  # whoever reads the log hears of it
+        await client.wait_until(
+            chat_id,
+            lambda chat: (
+                chat.build_id != build_id or chat.workspace is None or chat.workspace.job_status not in IN_FLIGHT
+            ),
+        )
+    lines.finish()
 
 
 def _print(line: "LogEntry", *, as_json: bool) -> None:
