@@ -52,13 +52,13 @@ class CommandLine:
     def json(self, *arguments: str | Path) -> Any:  # noqa: ANN401  # JSON
         """Its one document; it must end well."""
         done = self.run(*arguments, "--json")
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stderr) == (0, ""), (done.returncode, done.stderr, done.stdout)
         return json.loads(done.stdout)
 
     def lines(self, *arguments: str | Path) -> list[str]:
         """Its lines; it must end well."""
         done = self.run(*arguments)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stderr) == (0, ""), (done.returncode, done.stderr, done.stdout)
         return done.stdout.splitlines()
 
     @contextmanager
