@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "templates": ("templates", "Put, get, list and delete templates."),
     "settings": ("settings", "Get and put the settings that change at run time."),
     "dead": ("dead", "List messages that nobody could use."),
+    "mcp": ("mcp", "Serve the workspace tools to language models, by the Model Context Protocol."),
     "serve": ("serve", "Run an engine."),
     "provisioner": ("provisioner", "Run a local provisioner."),
     "agent": ("agent", "Run the agent of a workspace."),

@@ -163,7 +163,19 @@ CLIENT: Final = (
     ),
 )
 
-VARIABLES: Final = {each.name: each for each in WHERE + SETTINGS + ENGINE + PROVISIONER + STREAMS + CLIENT}
+MCP: Final = (
+    Variable("chat", "", "the chat whose tools these are; each call says its own when empty", "client"),
+    Variable("owner_id", "", "its owner", "client"),
+    Variable("owner_name", "", "their name", "client"),
+    Variable("organization", "", "its organization", "client"),
+)
+"""Whom `workspaced mcp` serves; empty: the local stack's own, or whoever a call says it is."""
+
+MCP_TOKEN: Final = Variable("mcp_token", "", "what clients of `workspaced mcp --http` show as bearer token", "client")
+
+VARIABLES: Final = {
+    each.name: each for each in (*WHERE, *SETTINGS, *ENGINE, *PROVISIONER, *STREAMS, *CLIENT, *MCP, MCP_TOKEN)
+}
 
 OF_WORKSPACES: Final = frozenset({
     "WORKSPACED_AGENT_CONFIG", "WORKSPACED_AGENT_ID", "WORKSPACED_AGENT_NAME", "WORKSPACED_BUILD_ID",
