@@ -9,7 +9,6 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 import asyncpg
-import pytest
 from nats.js.errors import NotFoundError
 
 from tests.e2e.provisioner import Provisioner
@@ -24,7 +23,6 @@ from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.messages import Reply
 from workspaced.bus.request import Patience
 from workspaced.fsm.commands import Owner
-from workspaced.fsm.errors import Conflict
 from workspaced.fsm.settings import Settings
 
 if TYPE_CHECKING:
@@ -180,9 +178,13 @@ class Stack:
         return found
 
     async def decided(self) -> None:
-        """Wait until everything that is on EVENTS now has been decided and said; with one engine, who goes in order."""
-        with pytest.raises(Conflict):
-            await self.client.stop(str(uuid4()))
+        """Wait until every input is decided, said and acknowledged."""
+        async with asyncio.timeout(LIMIT):
+            for stream in ("EVENTS", "TIMERS"):
+                while True:
+                    info = await self.admin.jetstream().consumer_info(stream, "engine")
+                    if not info.num_pending and not info.num_ack_pending:
+                        break
 
 
 def _page(url: str) -> tuple[int, str]:

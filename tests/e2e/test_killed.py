@@ -137,7 +137,7 @@ async def test_killed(stack: Stack, flow: Flow, moment: str) -> None:
     await stack.engine()
     for name, chat in flow.chats.items():
         await stack.pushes.until(chat, ENDS[name][-1], after=len(ENDS[name]) - 1)
-    await nothing_held(stack)
+    await stack.decided()
 
     assert await flow.ends() == ENDS
     await everything_is_said(stack)
@@ -145,17 +145,6 @@ async def test_killed(stack: Stack, flow: Flow, moment: str) -> None:
     for_one = [await stack.provisioner.job() for _ in range(2)]
     assert sorted(job["transition"] for job in for_one) == ["start", "stop"]
     assert (await stack.provisioner.canceled(flow.jobs["canceled"]))["reason"] == "canceled"
-
-
-async def nothing_held(stack: Stack) -> None:
-    """Wait until every input is acknowledged."""
-    stream_api = stack.admin.jetstream()
-    async with asyncio.timeout(LIMIT):
-        for stream in ("EVENTS", "TIMERS"):
-            while True:
-                info = await stream_api.consumer_info(stream, "engine")
-                if not info.num_ack_pending and not info.num_pending:
-                    break
 
 
 async def everything_is_said(stack: Stack) -> None:
@@ -192,6 +181,6 @@ async def test_killed_beside_another(stack: Stack) -> None:
             group.create_task(go(chat))
         await halfway.wait()
 
-    await nothing_held(stack)
+    await stack.decided()
     await everything_is_said(stack)
     assert len(await stack.sql("select from workspaced.workspaces")) == len(chats)
