@@ -42,6 +42,7 @@ class Kept(NamedTuple):
     subject: str
     body: bytes
     headers: dict[str, str]
+    sequence: int
 
     def json(self) -> dict[str, Any]:
         """The body."""
@@ -123,10 +124,10 @@ class Stack:
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
-    async def create(self, chat_id: str, **more: Any) -> Reply:  # noqa: ANN401  # as the client's
+    async def create(self, chat_id: str, client: WorkspacedClient | None = None, **more: Any) -> Reply:  # noqa: ANN401  # as the client's
         """Ask for a workspace as the stack's owner."""
         asked: dict[str, Any] = {"owner": self.owner, "organization_id": ORGANIZATION, "template_id": TEMPLATE}
-        return await self.client.create(chat_id, **asked | more)
+        return await (client or self.client).create(chat_id, **asked | more)
 
     async def attach(self, chat_id: str, **to: Any) -> Reply:  # noqa: ANN401  # as the client's
         """Bind a chat of the stack's owner."""
@@ -174,7 +175,7 @@ class Stack:
                 kept = await stream_api.get_msg(stream, sequence)
             except NotFoundError:  # taken from a work queue
                 continue
-            found.append(Kept(kept.subject or "", kept.data or b"", kept.headers or {}))
+            found.append(Kept(kept.subject or "", kept.data or b"", kept.headers or {}, sequence))
         return found
 
     async def decided(self) -> None:
