@@ -41,7 +41,7 @@ class Variable(Struct, frozen=True):
     @property
     def flag(self) -> str:
         """Its name on the command line."""
-        return "--" + self.name.replace("_", "-")
+        return "--" + self.name.removeprefix("mcp_").replace("_", "-")
 
     @property
     def default_text(self) -> str:
@@ -164,18 +164,16 @@ CLIENT: Final = (
 )
 
 MCP: Final = (
-    Variable("chat", "", "the chat whose tools these are; each call says its own when empty", "client"),
-    Variable("owner_id", "", "its owner", "client"),
-    Variable("owner_name", "", "their name", "client"),
-    Variable("organization", "", "its organization", "client"),
+    Variable("mcp_chat", "", "the chat whose tools `workspaced mcp` serves; else each call says its own", "client"),
+    Variable("mcp_owner_id", "", "its owner; else whom a call names, else the local stack's own", "client"),
+    Variable("mcp_owner_name", "", "their name; the same", "client"),
+    Variable("mcp_organization", "", "its organization; the same", "client"),
+    Variable(
+        "mcp_token", "", "what clients of `workspaced mcp --http` show as a bearer token", "client", has_flag=False
+    ),
 )
-"""Whom `workspaced mcp` serves; empty: the local stack's own, or whoever a call says it is."""
 
-MCP_TOKEN: Final = Variable("mcp_token", "", "what clients of `workspaced mcp --http` show as bearer token", "client")
-
-VARIABLES: Final = {
-    each.name: each for each in (*WHERE, *SETTINGS, *ENGINE, *PROVISIONER, *STREAMS, *CLIENT, *MCP, MCP_TOKEN)
-}
+VARIABLES: Final = {each.name: each for each in (*WHERE, *SETTINGS, *ENGINE, *PROVISIONER, *STREAMS, *CLIENT, *MCP)}
 
 OF_WORKSPACES: Final = frozenset({
     "WORKSPACED_AGENT_CONFIG", "WORKSPACED_AGENT_ID", "WORKSPACED_AGENT_NAME", "WORKSPACED_BUILD_ID",

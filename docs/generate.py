@@ -62,6 +62,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "settings-provisioner": lambda: settings(variables.PROVISIONER),
     "settings-streams": lambda: settings(variables.STREAMS),
     "settings-client": lambda: settings(variables.CLIENT),
+    "settings-mcp": lambda: settings(variables.MCP),
 }
 
 

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.where
-@options.settings(MCP)
+@options.settings(each for each in MCP if each.has_flag)
 @click.option("--child", is_flag=True, help="The chat is a sub-agent's; it is offered no tools.")
 @click.option("--http", "address", metavar="[HOST:]PORT", help="Serve HTTP there, not stdin and stdout; 0: any port.")
-@options.settings(options.only("tool_wait"))
 def mcp(*, child: bool, address: str | None, **flags: str | None) -> None:
     """Serve the workspace tools by the Model Context Protocol, over stdin and stdout or HTTP.
 
@@ -91,10 +90,13 @@ def _binding(sources: Sources, *, child: bool) -> "Binding":
     from workspaced.app.identity import load_identity
     from workspaced.tools.mcp_identity import Binding
 
-    names: dict[Name, str] = {
-        "chat_id": "chat", "owner_id": "owner_id", "owner_name": "owner_name", "organization_id": "organization",
-    }  # fmt: skip
-    given: dict[Name, str] = {name: sources.text(of) for name, of in names.items() if sources.text(of)}
+    variables: dict[Name, str] = {
+        "chat_id": "mcp_chat",
+        "owner_id": "mcp_owner_id",
+        "owner_name": "mcp_owner_name",
+        "organization_id": "mcp_organization",
+    }
+    given = {name: text for name, variable in variables.items() if (text := sources.text(variable))}
     fallback: dict[Name, str] = {}
     if sources.runs_locally:
         own = load_identity(sources.folder)

@@ -1,9 +1,11 @@
 """The tools by the Model Context Protocol: the SDK's own client, over both transports and eras, on a real stack."""
 
+import ast
 import asyncio
 import json
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -202,6 +204,35 @@ async def test_foreign_pages_are_refused(cli: CommandLine) -> None:
         assert await asyncio.to_thread(running.end) == 0
 
     assert answers == [421, 403]
+
+
+async def test_the_environment_names_the_chat(cli: CommandLine) -> None:
+    """As options do; an owner of one's own too."""
+    own = {f"WORKSPACED_MCP_{name}": str(uuid4()) for name in ("CHAT", "OWNER_ID", "ORGANIZATION")}
+    async with session(cli.but(WORKSPACED_MCP_OWNER_NAME="ada", **own), "stdio") as client:
+        found = await call(client, "list_templates")
+
+    assert found["templates"] == []  # of another organization than the stack's
+
+
+def test_the_page_of_the_docs(cli: CommandLine) -> None:
+    """Its Python runs as it stands there."""
+    page = (Path(__file__).parents[2] / "docs" / "mcp.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
+    path = f"{Path(program()).parent}:{cli.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=cli.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SAFETY_NET,
+    )
+    tools, made = done.stdout.splitlines()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ast.literal_eval(tools) == [tool["name"] for tool in DEFINITIONS]
+    assert ast.literal_eval(made)["created"]
 
 
 def test_elsewhere_only_with_a_token(cli: CommandLine) -> None:
