@@ -3,6 +3,8 @@
 from typing import Final
 
 MESSAGE_ID: Final = "Nats-Msg-Id"
+SERVER_PREFIX: Final = "Nats-"
+"""Of the headers that mean something to the server, or that it wrote itself."""
 REPLY: Final = "Ws-Reply"
 """On `ws.cmd`: the inbox of the engine that took the request."""
 
@@ -16,6 +18,9 @@ DEAD_REASON: Final = "Ws-Dead-Reason"
 DEAD_DETAIL: Final = "Ws-Dead-Detail"
 DEAD_STREAM: Final = "Ws-Dead-Stream"
 DEAD_SEQUENCE: Final = "Ws-Dead-Sequence"
+DEAD_PREFIX: Final = "Ws-Dead-"
+REDRIVEN: Final = "Ws-Redriven"
+"""On a message that was put aside and sent again: its sequence in DEAD."""
 
 STATUS: Final = "Status"
 DESCRIPTION: Final = "Description"

@@ -36,6 +36,8 @@ STREAM_SUBJECTS: Final = {
 }
 ALL_DUE: Final = "ws.due.>"
 ALL_CHATS: Final = "ws.chat.>"
+ALL_JOBS: Final = "ws.job.>"
+ALL_DEAD: Final = "ws.dead.>"
 ALL_RESYNC: Final = "ws.resync.*"
 ALL_CANCELS: Final = "ws.cancel.*"
 API_PREFIX: Final = "ws.api"
@@ -95,6 +97,11 @@ def build_created(workspace_id: str) -> str:
 def job_event(workspace_id: str, status: str) -> str:
     """`ws.event.<workspace_id>.job.<status>`: a provisioner's report."""
     return f"ws.event.{_id(workspace_id, 'workspace_id')}.job.{_word(status, JOB_STATUSES, 'status')}"
+
+
+def job_events(workspace_id: str) -> str:
+    """`ws.event.<workspace_id>.job.*`: all reports on the workspace's jobs."""
+    return f"ws.event.{_id(workspace_id, 'workspace_id')}.job.*"
 
 
 def agent_event(workspace_id: str, agent_id: str, kind: str) -> str:
