@@ -67,6 +67,8 @@ class Service:
             await group.add_endpoint(
                 name=verb.replace(".", "-"), subject=verb, queue_group=NAME, handler=self._starter(verb, handler)
             )
+        await asyncio.sleep(0)  # flush() sends its PING ahead of SUBs that still wait in the client
+        await self._connection.flush()
 
     async def stop(self) -> None:
         """Take no more requests and finish those that were taken."""

@@ -40,8 +40,6 @@ async def serve(connect: Connections, observed: Observed) -> AsyncIterator[Serve
         engine = await connect("engine")
         service = Service(engine, handlers, "0.1.0", observe=lambda verb, status, _: observed.append((verb, status)))
         await service.start()
-        await asyncio.sleep(0)
-        await engine.flush()
         services.append(service)
         return service
 
