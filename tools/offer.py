@@ -27,7 +27,7 @@ TOOLS: Final[dict[str, tuple[type[msgspec.Struct], Callable[[ToolCall, Any], Awa
 
 
 def definitions(*, child: bool = False) -> list[dict[str, Any]]:
-    """Name, description and input_schema of each tool; a child chat, which has its parent's workspace, is offered none."""
+    """Name, description and input_schema of each tool; a child chat, living in its parent's workspace, gets none."""
     return [] if child else [dict(definition) for definition in texts.DEFINITIONS]
 
 

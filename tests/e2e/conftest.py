@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from tests.e2e.stack import ORGANIZATION, TEMPLATE, Stack
+from tests.e2e.tool_user import ToolUser, a_client
 from tests.servers import Connections, fresh_database
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.embedded_postgres import PostgresServer
@@ -61,3 +62,10 @@ async def stack(nats: NatsServer, connect: Connections, database: str, ack_wait:
     await stack.open(ack_wait)
     yield stack
     await stack.close()
+
+
+@pytest.fixture
+async def user(stack: Stack) -> AsyncIterator[ToolUser]:
+    """A chat whose model calls tools; the test starts the engine."""
+    async with a_client(stack) as client:
+        yield ToolUser(stack, client)
