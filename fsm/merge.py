@@ -68,7 +68,7 @@ def _reported(facts: Facts, build: Build, changed: JobChanged, at: datetime) -> 
         case "running":
             build = replace(build, started_at=build.started_at or at)
         case "canceling":
-            build = replace(build, canceled_at=build.canceled_at or at)
+            build = replace(build, started_at=build.started_at or at, canceled_at=build.canceled_at or at)
         case "canceled":
             build = replace(build, canceled_at=build.canceled_at or at, completed_at=at)
         case "succeeded":

@@ -67,7 +67,7 @@ def fault(rule: Parameter, value: str) -> str | None:
 
 def _number(value: float) -> str:
     """As people write it: a whole number without a point, however large."""
-    return str(int(value)) if value.is_integer() else str(value)
+    return str(int(value)) if float(value).is_integer() else str(value)
 
 
 def _type_fault(rule: Parameter, value: str) -> str | None:

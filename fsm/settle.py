@@ -48,7 +48,8 @@ def settle(
 def _announce(announced: tuple[Chat, Facts | None], chat: Chat, facts: Facts | None, moment: Moment) -> list[Chat]:
     """A chat that stays where it is, once more if anything that is shown has changed; a new one in any case."""
     before, seen = announced
-    renewed = chat.deadline_at != before.deadline_at
+    # Two inputs of one batch have one `now`: a restarted agent's new deadline may look like the one before.
+    renewed = (chat.deadline_at, chat.agent_started_at) != (before.deadline_at, before.agent_started_at)
     if before.version and not renewed and shown(chat, facts, moment.now) == shown(before, seen, moment.now):
         return []
     version = before.version + 1

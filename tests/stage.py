@@ -134,6 +134,8 @@ class Stage:
     history: list[TransitionRow] = field(default_factory=list)
     stale: list[StaleRow] = field(default_factory=list)
     departures: list[Departure] = field(default_factory=list)
+    foreign: set[str] = field(default_factory=set)
+    """Builds that somebody else began."""
     count: int = 0
     client_id: int = 1
     steps: list[Step] = field(default_factory=list)
@@ -228,6 +230,8 @@ class Stage:
         names_asked_by(self, world, items)
         for item in items:
             apply(world, item)
+            if isinstance(item.payload, WorkspaceEvent) and isinstance(item.payload.event, BuildCreated):
+                self.foreign.add(item.payload.event.build_id)
         return self.commit(world)
 
     def commit(self, world: World) -> Step:

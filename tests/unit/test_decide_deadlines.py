@@ -138,6 +138,18 @@ def test_a_restarted_agent_gets_a_new_deadline() -> None:
     assert [timer.at for timer in step.timers()] == [stage.chat.deadline_at]
 
 
+def test_a_restart_told_in_the_batch_of_its_connect() -> None:
+    """Both have one time; the deadline is set once, and it counts."""
+    stage = a_chat_in("starting")
+    stage.wait(100).lost()
+    stage.wait(5).connected()
+
+    stage.now -= timedelta(microseconds=1)
+    stage.lifecycle("starting")
+
+    assert stage.expire().moves == [(State.STARTING, State.FAILED)]
+
+
 def test_an_agent_that_tells_again_gets_no_new_deadline() -> None:
     """A resync is no restart: the connection is the same."""
     stage = a_chat_in("starting")

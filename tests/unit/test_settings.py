@@ -1,0 +1,79 @@
+"""The settings that may change at run time (domain.md section 11)."""
+
+from datetime import timedelta
+
+import pytest
+
+from workspaced.fsm.errors import BadRequest
+from workspaced.fsm.settings import NAMES, Settings, check_setting, settings_as_texts, settings_from
+
+DEFAULTS = {
+    "creating_deadline": "10m",
+    "building_deadline": "10m",
+    "binding_deadline": "30s",
+    "connecting_deadline": "2m",
+    "starting_deadline": "10m",
+    "agent_inactive_grace": "30s",
+    "agent_connection_timeout": "2m",
+    "workspace_ttl": "",
+    "job_pending_limit": "30m",
+    "job_running_limit": "1h",
+}
+
+
+def test_the_defaults() -> None:
+    """Every name with its documented default."""
+    assert settings_as_texts(Settings()) == DEFAULTS
+    assert settings_from(DEFAULTS) == Settings()
+    assert set(NAMES) == set(DEFAULTS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_can_be_set(name: str) -> None:
+    """The others keep what they have."""
+    base = settings_from({"binding_deadline": "7s"})
+
+    changed = settings_from({name: "90s"}, base)
+
+    assert getattr(changed, name) == timedelta(seconds=90)
+    assert all(getattr(changed, other) == getattr(base, other) for other in NAMES if other != name)
+
+
+REFUSED = [
+    ("workspace_ttl", "-1h", "duration must be non-negative"),
+    ("workspace_ttl", "soon", 'invalid duration "soon": not a duration'),
+    ("workspace_ttl", "8", 'invalid duration "8": missing unit'),
+    ("creating_deadline", "0s", "must be longer than zero: a waiting state always has a deadline"),
+    ("creating_deadline", "-1s", "duration must be non-negative"),
+    ("creating_deadline", "", 'invalid duration "": not a duration'),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "reason"), REFUSED)
+def test_what_is_refused(name: str, text: str, reason: str) -> None:
+    """400 `invalid_setting`, with the setting as field."""
+    with pytest.raises(BadRequest) as caught:
+        check_setting(name, text)
+
+    assert (caught.value.code, caught.value.field, str(caught.value)) == ("invalid_setting", name, reason)
+
+
+def test_an_unknown_setting_is_named() -> None:
+    """With the known ones."""
+    with pytest.raises(BadRequest, match=r'unknown setting "tempo"; known are creating_deadline, '):
+        check_setting("tempo", "1s")
+
+
+def test_all_faults_are_named_at_once() -> None:
+    """The first is the error's text, each has its validation, and nothing is set."""
+    with pytest.raises(BadRequest) as caught:
+        settings_from({"tempo": "1s", "binding_deadline": "0s", "workspace_ttl": "8h"})
+
+    assert caught.value.field == "tempo"
+    assert [one.field for one in caught.value.validations] == ["tempo", "binding_deadline"]
+
+
+@pytest.mark.parametrize("text", ["", " ", "0", "0s"])
+def test_no_ttl(text: str) -> None:
+    """Empty or zero: none."""
+    assert check_setting("workspace_ttl", text) == timedelta(0)
