@@ -1,12 +1,14 @@
 """The audit: silent where all is well, also in the midst of work, and every invariant broken by hand is named."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from tests.e2e.breakages import BROKEN, FAILED, READY, WAITING, Break
+from tests.e2e.by_hand import as_admin
 from tests.e2e.stack import Stack
 from workspaced.app.audit import INVARIANTS, Violation, audit
 from workspaced.store.postgres import PostgresStore
@@ -134,3 +136,26 @@ async def test_history_that_was_pruned(rested: Stack) -> None:
 
     assert forgotten > 0
     assert await found_in(rested) == []
+
+
+async def test_the_command(rested: Stack) -> None:
+    """Exit code 0 and a line for each invariant, or 1 with what is broken and where."""
+    cli = as_admin(rested)
+
+    well = await asyncio.to_thread(cli.lines, "audit")
+    await rested.sql("update workspaced.chats set version = version + 1 where id = $1", READY)
+    broken = await asyncio.to_thread(cli.run, "audit")
+    told = await asyncio.to_thread(cli.run, "audit", "--json")
+
+    assert [line.split()[:2] for line in well] == [["ok", name] for name in INVARIANTS]
+    assert (broken.returncode, told.returncode, told.stderr) == (1, 1, "")
+    assert "fail  versions_gap_free" in broken.stdout
+    document = json.loads(told.stdout)
+    assert not document["ok"]
+    assert document["violations"] == [
+        {
+            "invariant": "versions_gap_free",
+            "ids": {"chat_id": READY},
+            "detail": "version 7, but 6 transitions from 1 to 6",
+        }
+    ]
