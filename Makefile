@@ -40,7 +40,7 @@ check: $(READY) $(LINKS)  ## types, style and borders, as CI runs them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check -q .
 	$(BIN)/mypy $(foreach d,$(DIRS),-p workspaced.$(d))
-	$(BIN)/mypy tests
+	$(BIN)/mypy tests examples
 	$(BIN)/lint-imports
 
 fix: $(READY)  ## format, and mend what ruff can mend
