@@ -10,7 +10,9 @@ CHAT_SUFFIX = "-coderd-chat"
 def root_agents(agents: Iterable[Agent]) -> list[Agent]:
     """The announced agents without a parent, in the order in which they are considered."""
     roots = [agent for agent in agents if agent.announced and agent.parent_id is None]
-    return sorted(roots, key=lambda agent: (agent.display_order, agent.name.lower(), agent.name, agent.id))
+    if len(roots) > 1:  # asked for several times with every event
+        roots.sort(key=lambda agent: (agent.display_order, agent.name.lower(), agent.name, agent.id))
+    return roots
 
 
 def select_agent(agents: Iterable[Agent]) -> Agent | str:

@@ -6,7 +6,7 @@ from typing import get_args
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.builders import TEMPLATE, an_agent_report, an_id
 from tests.stage import Stage, Step
@@ -24,6 +24,7 @@ from workspaced.fsm.events import (
 from workspaced.fsm.facts import IN_FLIGHT, job_status
 from workspaced.fsm.inputs import Input, WorkspaceEvent
 from workspaced.fsm.machine import advance
+from workspaced.fsm.reach import selected_agent
 from workspaced.fsm.settings import settings_from
 from workspaced.fsm.settle import guards
 from workspaced.fsm.state import WAITING, State
@@ -77,7 +78,7 @@ class Chats(RuleBasedStateMachine):
         if step.answer.error is not None or step.answer.outcome == "conflict":
             assert (step.transitions, step.said) == ([], [])
 
-    @rule(chat=st.sampled_from(CHATS), other=st.sampled_from(CHATS), as_child=st.booleans())
+    @rule(chat=st.sampled_from(CHATS[1:]), other=st.sampled_from(CHATS), as_child=st.booleans())
     def attach(self, chat: str, other: str, *, as_child: bool) -> None:
         """A chat wants what another one has."""
         self.stage.chat_id = chat
@@ -100,25 +101,41 @@ class Chats(RuleBasedStateMachine):
         error = "no" if status == "failed" and data.draw(st.booleans()) else ""
         self.send(self.stage.reporting(status, build, attempt=attempt, error=error, agents=told))
 
-    @precondition(lambda self: self.stage.builds)
-    @rule(data=st.data())
-    def build_in_order(self, data: st.DataObject) -> None:
-        """A provisioner takes its job and ends it well, as it mostly does; the agents are new ones."""
-        build = data.draw(st.sampled_from(list(self.stage.builds.values())[-3:]))
-        number = len(self.past)
-        told = (an_agent_report(an_id(10_000 + number), "main"),)
-        self.send(self.stage.reporting("running", build))
-        self.send(self.stage.reporting("succeeded", build, agents=told))
+    @initialize(steps=st.integers(0, 5))
+    def first(self, steps: int) -> None:
+        """One chat has a workspace, which has come up some way."""
+        self.command(CHATS[0], "create", None)
+        for _ in range(steps):
+            self.go_on(CHATS[0], "ready")
 
-    @precondition(lambda self: self.stage.agents)
-    @rule(data=st.data(), lifecycle=st.sampled_from(["starting", "ready", "start_error", "off"]))
-    def agent_in_order(self, data: st.DataObject, lifecycle: Lifecycle) -> None:
-        """An agent calls home on a newer connection, and tells how its scripts are."""
-        agent = data.draw(st.sampled_from(list(self.stage.agents.values())[-3:]))
-        client = (agent.client_id or 0) + 1
-        self.send(self.stage.item(WorkspaceEvent(agent.workspace_id, AgentConnected("A", client), agent.id)))
-        event = LifecycleChanged("A", client, lifecycle)
-        self.send(self.stage.item(WorkspaceEvent(agent.workspace_id, event, agent.id)))
+    @rule(chat=st.sampled_from(CHATS), lifecycle=st.sampled_from(["ready", "ready", "starting", "start_error"]))
+    def go_on(self, chat: str, lifecycle: Lifecycle) -> None:
+        """The chat's workspace comes up or goes down by one step, as it mostly does."""
+        known = self.stage.chats.get(chat)
+        if known is None or known.workspace_id is None:
+            return
+        facts = self.stage.facts_of(known.workspace_id)
+        if facts.build is not None and facts.in_flight:
+            running = job_status(facts.build) == "pending"
+            agents = (an_agent_report(an_id(10_000 + len(self.past)), "main"),)
+            status: JobStatus = "running" if running else "succeeded"
+            self.send(self.stage.reporting(status, facts.build, attempt=9, agents=agents))
+        elif (agent := selected_agent(facts)) is not None:
+            client = agent.client_id or 0
+            if agent.connected and agent.server_id == "A":
+                event: AgentEvent = LifecycleChanged("A", client, lifecycle)
+            else:
+                event = AgentConnected("A", client + 1)
+            self.stage.wait(1)
+            self.send(self.stage.item(WorkspaceEvent(agent.workspace_id, event, agent.id)))
+
+    @rule(chat=st.sampled_from(CHATS))
+    def link_lost(self, chat: str) -> None:
+        """The server tells that the bound agent's connection is gone."""
+        known = self.stage.chats.get(chat)
+        agent = self.stage.agents.get((known and known.agent_id) or "")
+        if agent is not None and agent.connection is not None:
+            self.send(self.stage.item(ConnectionLost(*agent.connection)))
 
     @precondition(lambda self: self.stage.workspaces)
     @rule(data=st.data(), agent=st.sampled_from(AGENTS), told=told_by_agents, skew=skews)
