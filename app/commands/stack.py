@@ -1,6 +1,8 @@
 """`workspaced up`: everything on this machine until it is told to end."""
 
+import asyncio
 import os
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -44,7 +46,9 @@ async def _up(sources: Sources, tags: tuple[str, ...], *, provisioner: bool, as_
         announce = _announce_as_json if as_json else _announce
         announce(stack, time.monotonic() - began)
 
-    await hold_stack(sources, stop_on_signals(), told, tags, provisioner=provisioner)
+    stopping = stop_on_signals()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, stopping.set)  # the terminal was closed
+    await hold_stack(sources, stopping, told, tags, provisioner=provisioner)
 
 
 def _announce(stack: "Stack", took_s: float) -> None:
