@@ -4,6 +4,7 @@
 //   {"chat": "<uuid>", "id": "toolu_01", "verb": "create", "template_id": "<uuid>"}
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
+import { setTimeout } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
 
 const ADA = { id: "0e8a5c3e-7d0b-4a55-9c1e-5b7a4f1d2c3b", name: "ada" }; // whoever is logged in
@@ -18,10 +19,16 @@ const nc = await connect({
   maxReconnectAttempts: -1,
 });
 
-async function ask(verb, body) {
-  const reply = await nc.request(`ws.api.${verb}`, JSON.stringify(body), { timeout: 5000 });
-  if (reply.headers?.has("Nats-Service-Error-Code")) throw new Error(reply.json().error);
-  return reply.json();
+// Asking again is harmless: a command is known by its request_id.
+async function ask(verb, body, attempts = 20) {
+  for (; attempts > 0; attempts -= 1) {
+    const reply = await nc.request(`ws.api.${verb}`, JSON.stringify(body), { timeout: 5000 }).catch(() => null);
+    const status = reply?.headers?.get("Nats-Service-Error-Code");
+    if (reply && !status && reply.json().outcome !== "queued") return reply.json();
+    if (status && status !== "503") throw new Error(reply.json().error);
+    await setTimeout(500);
+  }
+  throw new Error("workspaced does not answer; try again with the same id");
 }
 
 // Pushes come by subscription, nobody polls. They are snapshots with versions, so older ones are easy to drop.

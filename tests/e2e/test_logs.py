@@ -54,11 +54,13 @@ async def test_followed_from_the_first_line_to_the_end(stack: Stack, job: Job) -
         await send(stack, job, 2, "two")
         begin = [await next_of(lines), await next_of(lines)]
         await send(stack, job, 3, "three")
-        await send(stack, job, 4)
+        begin.append(await next_of(lines))
+        await send(stack, job, 4, "four")
+        await send(stack, job, 5)
         rest = await read_all(lines)
 
-    assert begin == ["one", "two"]
-    assert [(line.seq, line.output) for line in rest] == [(3, "three")]
+    assert begin == ["one", "two", "three"]
+    assert [(line.seq, line.output) for line in rest] == [(4, "four")]
 
 
 async def test_a_late_follower_gets_all(stack: Stack, job: Job) -> None:
