@@ -6,11 +6,12 @@ build that ended is begun and the machines run again. Nothing here waits, reads 
 
 from msgspec.structs import replace
 
-from workspaced.fsm.builds import Wish, begin_build, end_by_limit, watch_pending
+from workspaced.fsm.builds import watch_pending
 from workspaced.fsm.change import Effects, change, record
 from workspaced.fsm.chat import Cause
 from workspaced.fsm.commands import VERBS
 from workspaced.fsm.decide import decide
+from workspaced.fsm.due import deadline, expiry, limit
 from workspaced.fsm.effects import ChatDeadline, JobLimit, WorkspaceExpiry
 from workspaced.fsm.errors import Conflict, UndecodableMessage, WorkspacedError
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, BuildCreated, ConnectionLost, JobChanged
@@ -21,7 +22,6 @@ from workspaced.fsm.merge_agent import lose_connection, merge_agent
 from workspaced.fsm.plan import Plan
 from workspaced.fsm.redelivery import answer, applied_before
 from workspaced.fsm.rows import InputRow
-from workspaced.fsm.settle import Moment, settle
 from workspaced.fsm.world import World
 
 
@@ -38,11 +38,11 @@ def apply(world: World, item: Input) -> None:
         case ConnectionLost() as lost:
             _connection_lost(world, item, lost)
         case ChatDeadline() as due:
-            _deadline(world, item, due)
+            deadline(world, item, due)
         case WorkspaceExpiry() as due:
-            _expiry(world, item, due)
+            expiry(world, item, due)
         case JobLimit() as due:
-            _limit(world, item, due)
+            limit(world, item, due)
     world.done.add(item.key)
 
 
@@ -119,40 +119,4 @@ def _merged(world: World, item: Input, cause: Cause, facts: Facts, merged: Merge
         world.put_stale(facts.workspace.id, item, merged.stale)
     else:
         change(world, item, cause, merged.facts, effects, closed=merged.closed)
-    record(world, item, first, effects)
-
-
-def _deadline(world: World, item: Input, due: ChatDeadline) -> None:
-    """The facts first, then the deadline's version, and only then the event; a stale deadline is ignored."""
-    chat = world.chats.get(due.chat_id)
-    facts = world.facts_of(chat)
-    if chat is None or facts is None:
-        return
-    moment = Moment(world.now, Cause("deadline", item.id, item.at), world.limits(facts))
-    world.put_chat(chat, settle((chat, facts), chat, facts, moment), item)
-    chat = world.chats[chat.id]
-    if chat.deadline_at is not None and chat.deadline_version == due.version:
-        world.put_chat(chat, settle((chat, facts), chat, facts, moment, "expire"), item)
-
-
-def _expiry(world: World, item: Input, due: WorkspaceExpiry) -> None:
-    facts = world.facts.get(due.workspace_id)
-    if facts is None or facts.workspace.ttl_at != due.at or facts.workspace.deleted or facts.in_flight:
-        return
-    first = len(world.said.transitions)
-    stopping, begun = begin_build(world, facts, "stop", Wish(facts.workspace.owner_id))
-    effects = list(begun)
-    change(world, item, Cause("ttl", item.id, item.at), stopping, effects)
-    record(world, item, first, effects)
-
-
-def _limit(world: World, item: Input, due: JobLimit) -> None:
-    facts = world.facts.get(due.workspace_id)
-    planned = end_by_limit(world, facts, due) if facts else None
-    if planned is None:
-        return
-    first = len(world.said.transitions)
-    ended, told = planned
-    effects = list(told)
-    change(world, item, Cause("limit", item.id, item.at), ended, effects)
     record(world, item, first, effects)

@@ -4,31 +4,19 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
+from tests.e2e.gate import Gate
 from tests.e2e.stack import Stack
-from workspaced.app.moments import Moments
 from workspaced.bus.request import Patience
 from workspaced.fsm.errors import Unavailable
 
 PATIENCE = Patience(timedelta(seconds=30), attempts=1)
 
 
-class Gate:
-    """A moment at which whoever comes has to wait."""
-
-    def __init__(self, moment: str) -> None:
-        self.moments = Moments()
-        self.moments.at[moment] = self._stall
-        self.reached, self.open = asyncio.Event(), asyncio.Event()
-
-    async def _stall(self) -> None:
-        self.reached.set()
-        await self.open.wait()
-
-
 async def test_what_was_taken_is_finished(stack: Stack) -> None:
     """While it ends `/readyz` says so; the command in hand is done, answered and acknowledged."""
     gate = Gate("after_load")
     engine = await stack.engine(gate.moments)
+    gate.close()
     chat = str(uuid4())
 
     asking = asyncio.create_task(stack.create(chat))
@@ -36,7 +24,7 @@ async def test_what_was_taken_is_finished(stack: Stack) -> None:
     stopping = asyncio.create_task(stack.stop(engine))
     await asyncio.sleep(0)
     page = await stack.page(engine, "/readyz")
-    gate.open.set()
+    gate.open()
     await stopping
     reply = await asking
     (command,) = [kept for kept in await stack.stored("EVENTS") if kept.subject.startswith("ws.cmd.")]

@@ -154,11 +154,12 @@ def test_order() -> None:
 
 def test_a_dead_letter() -> None:
     """The body as it came, and why nobody could use it, in one line."""
-    message = dead_message(a_stored("ws.event.x.y", b"\xff?"), UndecodableMessage("bad_subject", "x\r\nis no id"))
+    stored = a_stored("ws.event.x.y", b"\xff?")
+    message = dead_message(stored, UndecodableMessage("bad_subject", "x\r\nis no id"))
 
     assert (message.subject, message.body) == ("ws.dead.ws.event.x.y", b"\xff?")
     assert message.headers == {
-        "Nats-Msg-Id": "EVENTS/e/5",
+        "Nats-Msg-Id": stored.key,
         "Ws-Dead-Reason": "bad_subject",
         "Ws-Dead-Detail": "x is no id",
         "Ws-Dead-Stream": "EVENTS",

@@ -286,7 +286,7 @@ def test_every_job_is_watched(situation: str) -> None:
 
 @pytest.mark.parametrize(
     ("situation", "status"),
-    [("building", "pending"), ("creating", "running"), ("ready", "running"), ("build_failed", "running")],
+    [("creating", "running"), ("ready", "running"), ("build_failed", "running")],
 )
 def test_a_limit_that_is_not_in_force_is_ignored(situation: str, status: str) -> None:
     """The job is not in that status any more, or not yet."""
@@ -296,6 +296,19 @@ def test_a_limit_that_is_not_in_force_is_ignored(situation: str, status: str) ->
     step = stage.limit(status)  # type: ignore[arg-type]  # one of the two
 
     assert (stage.build, step.moves, step.said) == (before, [], [])
+
+
+def test_a_pending_limit_of_a_job_that_runs_arms_the_running_one() -> None:
+    """It was said late and took the place of the running limit, which is set anew, a moment later."""
+    stage = a_chat_in("building")
+
+    step = stage.limit("pending")
+
+    assert stage.build.started_at is not None
+    (armed,) = step.timers(JobLimit)
+    assert step.moves == []
+    assert armed.due == JobLimit(stage.workspace.id, stage.build.job_id, "running")
+    assert armed.at == stage.build.started_at + timedelta(minutes=60, microseconds=1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,28 @@
+"""A named moment at which the first to come has to wait."""
+
+import asyncio
+
+from workspaced.app.moments import Moments
+
+
+class Gate:
+    """Lets everybody through until it is closed; then holds the first who comes until it is opened."""
+
+    def __init__(self, moment: str) -> None:
+        self.moments = Moments()
+        self.reached = asyncio.Event()
+        self._moment = moment
+        self._opened = asyncio.Event()
+
+    def close(self) -> None:
+        """From now on."""
+        self.moments.at[self._moment] = self._hold
+
+    def open(self) -> None:
+        """Let go."""
+        self._opened.set()
+
+    async def _hold(self) -> None:
+        del self.moments.at[self._moment]
+        self.reached.set()
+        await self._opened.wait()
