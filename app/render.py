@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -116,8 +116,3 @@ def ago(at: datetime | None, now: datetime) -> str:
 def short(chat_id: str | None) -> str:
     """The beginning of an id, enough to name a chat on the command line."""
     return "" if chat_id is None else chat_id[:SHORT_ID]
-
-
-def as_builtins(value: object) -> Any:  # noqa: ANN401  # JSON
-    """A struct as the JSON value that it is on the wire."""
-    return msgspec.to_builtins(value)

@@ -99,6 +99,7 @@ async def running_stack(
     `tags` get a job queue, besides the one of the local provisioner. Raises WorkspacedError when it cannot start.
     """
     folder = sources.folder
+    _log.info("starting both servers in %s", folder)
     async with AsyncExitStack() as ending:
         servers = await ending.enter_async_context(embedded_servers(folder))
         remove_connection(folder)  # of one that was killed
