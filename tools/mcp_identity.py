@@ -11,7 +11,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
-from workspaced.fsm.commands import Owner
+from workspaced.fsm.commands import Owner, OwnerName
 from workspaced.fsm.errors import BadRequest
 from workspaced.fsm.values import Id
 
@@ -44,13 +44,14 @@ class Binding(Struct, frozen=True):
 def identity(binding: Binding, meta: Mapping[str, Any]) -> Identity:
     """The caller of one call. Raises BadRequest with the field that is missing, not usable, or against the binding."""
     told = {name: _told(binding, meta, name) for name in NAMES}
-    owner = _checked({"id": told["owner_id"], "name": told["owner_name"]}, Owner, "owner_id and owner_name")
-    return Identity(
-        _checked(told["chat_id"], Id, "chat_id"),
-        owner,
-        _checked(told["organization_id"], Id, "organization_id"),
-        is_child(binding, meta),
-    )
+    owner = Owner(told["owner_id"], told["owner_name"])
+    return Identity(told["chat_id"], owner, told["organization_id"], is_child(binding, meta))
+
+
+def check(given: Mapping[Name, str]) -> None:
+    """Raises BadRequest for what no call could be bound to."""
+    for name, text in given.items():
+        _checked(name, text)
 
 
 def is_child(binding: Binding, meta: Mapping[str, Any]) -> bool:
@@ -79,13 +80,15 @@ def _told(binding: Binding, meta: Mapping[str, Any], name: Name) -> str:
         raise BadRequest(
             f"{name} is not known: say it in _meta as {PREFIX}{name}, or start the server with it", field=name
         )
-    return found if name == "owner_name" else found.lower()
+    return _checked(name, found)
 
 
-def _checked(value: Any, kind: Any, field: str) -> Any:  # noqa: ANN401  # whatever `kind` is
+def _checked(name: Name, text: str) -> str:
+    if name != "owner_name":
+        text = text.lower()
     try:
-        return msgspec.convert(value, kind)
+        msgspec.convert(text, OwnerName if name == "owner_name" else Id)
     except msgspec.ValidationError:
-        raise BadRequest(
-            f"{field}: ids are UUIDs, a name is of letters, digits and single hyphens", field=field
-        ) from None
+        wanted = "up to 32 letters, digits and single hyphens" if name == "owner_name" else "a UUID"
+        raise BadRequest(f"{name} must be {wanted}, not {text[:100]!r}", field=name) from None
+    return text

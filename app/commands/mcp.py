@@ -88,7 +88,7 @@ async def _serve_http(server: "Server", listening: socket.socket, token: str) ->
 def _binding(sources: Sources, *, child: bool) -> "Binding":
     """What was given binds; the stack's own identity serves those that do not say who they are."""
     from workspaced.app.identity import load_identity
-    from workspaced.tools.mcp_identity import Binding
+    from workspaced.tools.mcp_identity import Binding, check
 
     variables: dict[Name, str] = {
         "chat_id": "mcp_chat",
@@ -97,6 +97,7 @@ def _binding(sources: Sources, *, child: bool) -> "Binding":
         "organization_id": "mcp_organization",
     }
     given = {name: text for name, variable in variables.items() if (text := sources.text(variable))}
+    check(given)
     fallback: dict[Name, str] = {}
     if sources.runs_locally:
         own = load_identity(sources.folder)

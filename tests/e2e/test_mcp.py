@@ -141,7 +141,7 @@ async def test_many_chats_over_one_server(cli: CommandLine, transport: Transport
         nobody = await text_error(client, "stop_workspace", a_chat())
         with pytest.raises(MCPError, match=r"^chat_id is not known: ") as nameless:
             await client.call_tool("list_templates")
-        with pytest.raises(MCPError, match=r"^chat_id: ids are UUIDs"):
+        with pytest.raises(MCPError, match=r"^chat_id must be a UUID, not '\.\./x'"):
             await client.call_tool("list_templates", meta=a_chat(chat_id="../x"))  # type: ignore[arg-type]  # open
     async with session(cli, transport, "--chat", str(uuid4())) as client:
         with pytest.raises(MCPError, match=r"^this server was started for another chat_id"):
@@ -233,6 +233,15 @@ def test_the_page_of_the_docs(cli: CommandLine) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert ast.literal_eval(tools) == [tool["name"] for tool in DEFINITIONS]
     assert ast.literal_eval(made)["created"]
+
+
+@pytest.mark.parametrize(("option", "text"), [("--chat", "nope"), ("--organization", "1"), ("--owner-name", "a--b")])
+def test_bad_options(cli: CommandLine, option: str, text: str) -> None:
+    """They are refused at the start, not with the first call."""
+    done = cli.run("mcp", option, text)
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert f"must be {'up to 32' if option == '--owner-name' else 'a UUID'}" in done.stderr
 
 
 def test_elsewhere_only_with_a_token(cli: CommandLine) -> None:
