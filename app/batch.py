@@ -102,6 +102,7 @@ class Decider:
                 return await self._once(inputs)
             except VersionConflict as error:
                 self._metrics.conflict()
+                _log.debug("deciding %d inputs again: %s", len(inputs), error.detail)
                 conflicts += 1
                 if conflicts == MOST_CONFLICTS:
                     raise RefusedByStore(detail=f"lost {conflicts} races: {error.detail}") from None

@@ -102,17 +102,19 @@ async def test_stop_and_start(running: Stack) -> None:
     await running.ready(chat)
 
     stopping = await running.client.stop(chat)
-    await running.provisioner.build(await running.provisioner.job(stopping.build_id))
-    stopped = await running.pushes.until(
-        chat, lambda push: push["snapshot"]["workspace"]["job_status"] == "succeeded", after=8
-    )
+    assert stopping.snapshot
+    job, since = await running.provisioner.job(stopping.build_id), stopping.snapshot.version
+    await running.provisioner.tell(job, "running")
+    await running.pushes.until(chat, "idle", after=since)
+    await running.provisioner.tell(job, "succeeded", agents=[])
+    stopped = await running.pushes.until(chat, "idle", after=since + 1)
     asked = await running.create(chat)
     starting = await running.client.start(chat)
     await running.provisioner.bring_up(await running.provisioner.job(starting.build_id))
     ready = await running.pushes.until(chat, "ready", after=stopped["version"])
 
     assert [stopping.outcome, asked.outcome, starting.outcome] == ["accepted", "stopped", "accepted"]
-    assert running.pushes.path(chat)[7:11] == [
+    assert running.pushes.path(chat)[since - 1 :][:4] == [
         ("ready", "idle", "stop"),
         ("idle", "idle", "job.running"),
         ("idle", "idle", "job.succeeded"),
