@@ -70,7 +70,12 @@ def failed(_agent_id: str) -> list[Step]:
     return [("job.running", {"at": at(1)}), ("job.failed", {"at": at(2), "error": "no such image"})]
 
 
-SCRIPTS = {script.__name__: script for script in (succeeded, reconnected, lost, restarted, broken, failed)}
+def canceled(_agent_id: str) -> list[Step]:
+    """A build that its provisioner gives up."""
+    return [("job.running", {"at": at(1)}), ("job.canceling", {"at": at(2)}), ("job.canceled", {"at": at(3)})]
+
+
+SCRIPTS = {script.__name__: script for script in (succeeded, reconnected, lost, restarted, broken, failed, canceled)}
 ENDS = {
     "succeeded": ("ready", "ready", "connected", None),
     "reconnected": ("ready", "ready", "connected", None),
@@ -78,6 +83,7 @@ ENDS = {
     "restarted": ("ready", "ready", "connected", None),
     "broken": ("failed", "start_error", "connected", "startup_failed"),
     "failed": ("failed", None, None, "build_failed"),
+    "canceled": ("failed", None, None, "build_canceled"),
 }
 """By script: state, lifecycle, the agent's link, what failed."""
 

@@ -113,22 +113,26 @@ async def test_dead_letters(stack: Stack) -> None:
 
 
 async def test_what_only_the_store_refuses(stack: Stack) -> None:
-    """An agent id that another build has is found by halving, put aside alone, and the batch goes on."""
-    await stack.engine()
-    chats = [str(uuid4()) for _ in range(3)]
+    """An agent id that another build has is found by halving, put aside alone, and the rest of the batch is done."""
+    engine = await stack.engine()
+    chats = [str(uuid4()) for _ in range(4)]
     jobs = [await stack.provisioner.job((await stack.create(chat)).build_id) for chat in chats]
     agent = await stack.provisioner.build(jobs[0])
     await stack.pushes.until(chats[0], "connecting")
+    await stack.stop(engine)
 
-    await stack.provisioner.tell(jobs[1], "succeeded", agents=[an_agent(agent.id)])
-    await stack.provisioner.build(jobs[2])
-    await stack.pushes.until(chats[2], "connecting")
+    await stack.provisioner.build(jobs[1])
+    await stack.provisioner.tell(jobs[2], "succeeded", agents=[an_agent(agent.id)])
+    await stack.provisioner.build(jobs[3])
+    await stack.engine()  # which takes them all at once
+    await stack.pushes.until(chats[3], "connecting")
     await stack.decided()
 
     (dead,) = await stack.stored("DEAD")
-    assert dead.subject == f"ws.dead.ws.event.{jobs[1]['workspace']['id']}.job.succeeded"
+    assert dead.subject == f"ws.dead.ws.event.{jobs[2]['workspace']['id']}.job.succeeded"
     assert dead.headers["Ws-Dead-Reason"] == "refused_by_store"
-    assert (await stack.client.get(chats[1])).state == "creating"
+    states = [(await stack.client.get(chat)).state for chat in chats]
+    assert states == ["connecting", "connecting", "creating", "connecting"]
 
 
 async def test_a_command_beside_the_api(stack: Stack) -> None:
