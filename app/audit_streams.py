@@ -1,6 +1,7 @@
 """What an audit notes of the streams: how far inputs are acknowledged, which pushes and which jobs there are."""
 
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import datetime
 from typing import Final
 
@@ -8,13 +9,13 @@ from msgspec import Struct
 from nats.aio.client import Client
 
 from workspaced.bus import subjects
-from workspaced.bus.direct import Kept, read
 from workspaced.bus.headers import MESSAGE_ID
 from workspaced.bus.look_up import acknowledged, stream_state, subjects_held
+from workspaced.bus.stored import Stored
+from workspaced.bus.survey import headers_of
 from workspaced.fsm.errors import UndecodableMessage
 from workspaced.store.audit import AuditRows
 
-PAGE: Final = 1000
 UNLIMITED: Final = 2**62
 
 
@@ -31,14 +32,10 @@ async def note_streams(rows: AuditRows, admin: Client, tell: Callable[[str, int,
         done = await acknowledged(admin, stream, subjects.ENGINE)
         await rows.note_acknowledged(stream, (await stream_state(admin, stream)).created, done)
     chats = await stream_state(admin, subjects.CHATS)
-    after = chats.first_sequence - 1
-    while after < chats.last_sequence:
-        tell("pushes", after, chats.last_sequence)
-        page = await read(admin, subjects.CHATS, subjects.ALL_CHATS, after, PAGE)
-        if not page.kept:  # what was last is not there any more
-            break
-        await rows.note_pushes(push for kept in page.kept if (push := _push(kept)) is not None)
-        after = page.kept[-1].sequence
+    async with aclosing(headers_of(admin, subjects.CHATS)) as pages:
+        async for page in pages:
+            await rows.note_pushes(push for stored in page if (push := _push(stored)) is not None)
+            tell("pushes", page[-1].sequence if page else 0, chats.last_sequence)
     tell("pushes", chats.last_sequence, chats.last_sequence)
     async for held in subjects_held(admin, subjects.JOBS, subjects.ALL_JOBS):
         await rows.note_jobs(job for subject in held if (job := _job(subject)) is not None)
@@ -46,11 +43,11 @@ async def note_streams(rows: AuditRows, admin: Client, tell: Callable[[str, int,
     return Streams(chats.held_since, chats.per_subject or UNLIMITED)
 
 
-def _push(kept: Kept) -> tuple[str, int, str] | None:
+def _push(stored: Stored) -> tuple[str, int, str] | None:
     """(chat, version, state) of a message; None for one that is no push of ours, which nothing can be said about."""
-    chat_id, _, version = kept.headers.get(MESSAGE_ID, "").partition(":")
+    chat_id, _, version = stored.headers.get(MESSAGE_ID, "").partition(":")
     try:
-        named = subjects.parse(kept.subject)
+        named = subjects.parse(stored.subject)
     except UndecodableMessage:
         return None
     if not isinstance(named, subjects.ChatSubject) or named.chat_id != chat_id or not version.isdecimal():

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from workspaced.app import variables
+from workspaced.app.audit import INVARIANTS
 from workspaced.app.cli import COMMANDS
 from workspaced.app.metrics import Metrics
 from workspaced.bus import streams
 from workspaced.fsm.machine import diagram, table
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/cli.md", "docs/operations.md", "docs/settings.md")
+PAGES = ("README.md", "docs/cli.md", "docs/operations.md", "docs/reliability.md", "docs/settings.md")
 
 
 def metrics() -> str:
@@ -50,12 +51,19 @@ def commands() -> str:
     return "\n".join(["| command | |", "|---|---|", *rows]) + "\n"
 
 
+def invariants() -> str:
+    """What the audit checks."""
+    rows = [f"| `{name}` | {text} |" for name, text in INVARIANTS.items()]
+    return "\n".join(["| invariant | what must hold |", "|---|---|", *rows]) + "\n"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "diagram": lambda: f"```mermaid\n{diagram()}```\n",
     "transitions": table,
     "metrics": metrics,
     "streams": stream_table,
     "commands": commands,
+    "invariants": invariants,
     "settings-where": lambda: settings(variables.WHERE),
     "settings-stored": lambda: settings(variables.SETTINGS),
     "settings-engine": lambda: settings(variables.ENGINE),

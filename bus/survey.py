@@ -1,0 +1,106 @@
+"""The headers of all that a stream holds, page by page; bodies stay where they are.
+
+A batched direct get (`direct.py`) counts for each page how many messages follow, which takes the longer the more
+subjects the stream has. A consumer counts once.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+from uuid import uuid4
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+
+from workspaced.bus.look_up import stream_state
+from workspaced.bus.stored import Stored, from_delivery
+from workspaced.bus.streams import request
+from workspaced.fsm.errors import Unavailable
+
+PAGE: Final = 5000
+PAGE_LIMIT: Final = timedelta(seconds=30)
+"""A page that takes longer will not come."""
+_WISH: Final = json.dumps({"batch": PAGE, "no_wait": True}).encode()
+_UNUSED: Final = 60_000_000_000
+"""Nanoseconds after which the server forgets a consumer whose reader died."""
+
+
+async def headers_of(admin: Client, stream: str) -> AsyncGenerator[list[Stored], None]:
+    """Every message that `stream` holds now, ascending, without bodies; what comes meanwhile may be among them.
+
+    The stream must not be a work queue. Raises Unavailable when NATS does not answer. Close the iterator.
+    """
+    state = await stream_state(admin, stream)
+    if state.first_sequence > state.last_sequence:
+        return
+    consumer = f"survey_{uuid4().hex}"
+    config = {
+        "name": consumer,
+        "deliver_policy": "all",
+        "ack_policy": "none",
+        "headers_only": True,
+        "mem_storage": True,
+        "num_replicas": 1,
+        "inactive_threshold": _UNUSED,
+    }
+    await request(admin, f"CONSUMER.CREATE.{stream}.{consumer}", {"stream_name": stream, "config": config})
+    pages = _Pages(admin, f"{stream}.{consumer}")
+    await pages.start()
+    try:
+        reached = 0
+        while pages.left and reached < state.last_sequence:
+            page = await pages.next()
+            reached = page[-1].sequence if page else state.last_sequence
+            yield page
+    finally:
+        await pages.stop()
+        with suppress(Unavailable):  # else it is forgotten by itself
+            await request(admin, f"CONSUMER.DELETE.{stream}.{consumer}")
+
+
+class _Pages:
+    """What a consumer has, `PAGE` at a time. Its messages come to a callback: an iterator wakes up for each of them."""
+
+    def __init__(self, admin: Client, consumer: str) -> None:
+        self._admin, self._consumer, self._inbox = admin, consumer, admin.new_inbox()
+        self._page: list[Stored] = []
+        self._whole = asyncio.Event()
+        self._subscription: Subscription | None = None
+        self.left = 1
+        """How many messages follow, as the last page told."""
+
+    async def start(self) -> None:
+        self._subscription = await self._admin.subscribe(
+            self._inbox, cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+
+    async def stop(self) -> None:
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+
+    async def next(self) -> list[Stored]:
+        """The next page; empty when there is none. Raises Unavailable."""
+        self._page = []
+        self._whole.clear()
+        try:
+            await self._admin.publish(f"$JS.API.CONSUMER.MSG.NEXT.{self._consumer}", _WISH, reply=self._inbox)
+            async with asyncio.timeout(PAGE_LIMIT.total_seconds()):
+                await self._whole.wait()
+        except (TimeoutError, NatsError, OSError) as error:
+            raise Unavailable(f"{self._consumer} cannot be read ({type(error).__name__})") from None
+        return self._page
+
+    async def _on_message(self, message: Msg) -> None:
+        if not message.reply:  # a status: there is no more
+            self.left = 0
+            self._whole.set()
+            return
+        self._page.append(from_delivery(message))
+        if len(self._page) == PAGE:
+            self.left = message.metadata.num_pending
+            self._whole.set()
