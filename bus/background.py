@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 _log = logging.getLogger(__name__)
 
@@ -14,7 +13,7 @@ class Background:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def run(self, what: str, work: Coroutine[Any, Any, object]) -> None:
+    def run(self, what: str, work: Callable[[], Awaitable[object]]) -> None:
         """Do `work` some time soon; `what` names it in the log."""
         task = asyncio.create_task(self._attend(what, work))
         self._tasks.add(task)
@@ -25,8 +24,8 @@ class Background:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _attend(self, what: str, work: Coroutine[Any, Any, object]) -> None:
+    async def _attend(self, what: str, work: Callable[[], Awaitable[object]]) -> None:
         try:
-            await work
+            await work()
         except Exception as error:  # noqa: BLE001  # nobody waits for it, so nobody else can be told
             _log.warning("%s: %s", what, str(error) or type(error).__name__)

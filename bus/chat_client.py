@@ -312,13 +312,15 @@ class WorkspacedClient:
 
     # --- watching -----------------------------------------------------------------------------------------------------
 
-    def watch(self, chat_id: str) -> Watch:
+    def watch(self, chat_id: str, *, current: bool = True) -> Watch:
         """The chat's snapshots, the current one first, each newer than the one before.
+
+        With `current` false nothing is asked: what comes is certain to hold every version from now on.
 
         `async with client.watch(chat_id) as snapshots: async for snapshot in snapshots: …`; a chat without a row
         begins with its first version.
         """
-        return Watch(self._feeds, chat_id)
+        return Watch(self._feeds, chat_id, current=current)
 
     async def follow(self, chat_id: str, follower: Follower) -> bool:
         """Offer `follower` the chat's current snapshot and every newer one; whether the engine was asked for it."""

@@ -1,8 +1,9 @@
 """Time for clients: what time it is, and being called later. Tests bring a clock of their own, and nothing waits."""
 
 import asyncio
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -20,8 +21,11 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """The time, aware, UTC."""
 
-    def call_later(self, span: timedelta, callback: Callable[[], object], /) -> Alarm:
-        """Call `callback` once `span` has passed."""
+    def time(self) -> float:
+        """Seconds since some moment; they never go back."""
+
+    def call_later(self, seconds: float, callback: Callable[[], object], /) -> Alarm:
+        """Call `callback` once so many seconds have passed."""
 
 
 class LoopClock:
@@ -31,37 +35,53 @@ class LoopClock:
         """The time, aware, UTC."""
         return datetime.now(UTC)
 
-    def call_later(self, span: timedelta, callback: Callable[[], object], /) -> Alarm:
-        """Call `callback` once `span` has passed."""
-        return asyncio.get_running_loop().call_later(span.total_seconds(), callback)
+    time = staticmethod(time.monotonic)
+    """Seconds since some moment; they never go back."""
+
+    def call_later(self, seconds: float, callback: Callable[[], object], /) -> Alarm:
+        """Call `callback` once so many seconds have passed."""
+        return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 class Limit:
-    """`async with Limit(clock, span) as limit:` is asyncio.timeout by that clock.
+    """`with Limit(clock, seconds) as limit:` is asyncio.timeout by that clock.
 
-    It raises TimeoutError when the span is over, after which `over` is true; a cancellation by anybody else passes.
+    It raises TimeoutError when they are over, after which `over` is true; a cancellation by anybody else passes.
+    With `armed` false it keeps no watch until `arm` is called, by whomever, and counts from the beginning all
+    the same: whoever is done in a moment does without the alarm, which costs more than all the rest of it.
     """
 
-    def __init__(self, clock: Clock, span: timedelta) -> None:
-        self._clock, self._span = clock, span
-        self._scope = asyncio.timeout(None)
-        self._alarm: Alarm
+    __slots__ = ("_alarm", "_armed", "_cancels", "_clock", "_seconds", "_task", "_until", "over")
 
-    @property
-    def over(self) -> bool:
-        """The span has passed within the context."""
-        return self._scope.expired()
+    def __init__(self, clock: Clock, seconds: float, *, armed: bool = True) -> None:
+        self.over = False
+        self._clock, self._seconds, self._armed = clock, seconds, armed
+        self._alarm: Alarm | None = None
 
-    async def __aenter__(self) -> Self:
-        await self._scope.__aenter__()
-        self._alarm = self._clock.call_later(self._span, self._end)
+    def __enter__(self) -> Self:
+        self._task = asyncio.current_task()
+        self._cancels = self._task.cancelling() if self._task else 0
+        self._until = self._clock.time() + self._seconds
+        if self._armed:
+            self.arm()
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._alarm is None:
+            return
         self._alarm.cancel()
-        await self._scope.__aexit__(kind, error, trace)  # raises TimeoutError if it was the span
+        # As asyncio.timeout does: our own cancellation is taken back, and is a TimeoutError if there was no other one.
+        if self.over and self._task and self._task.uncancel() <= self._cancels and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def arm(self) -> None:
+        """Keep watch from now on."""
+        if self._alarm is None:
+            self._alarm = self._clock.call_later(max(self._until - self._clock.time(), 0), self._end)
 
     def _end(self) -> None:
-        self._scope.reschedule(asyncio.get_running_loop().time())
+        self.over = True
+        if self._task is not None:
+            self._task.cancel()

@@ -6,6 +6,7 @@ with await dialer.dial(chat_id) as agent:
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Generic, TypeVar
 
 from workspaced.bus.attempt import Attempt, Connector, Release
@@ -13,14 +14,21 @@ from workspaced.bus.background import Background
 from workspaced.bus.binding import Binding, binding_of, external_away, unbound, why_timed_out
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.clock import Clock, Limit, LoopClock
-from workspaced.bus.dial_errors import ConnectorMissing, DialError, DialFailed, DialTimeout, WorkspaceChanged
+from workspaced.bus.dial_errors import (
+    ConnectorMissing,
+    DialError,
+    DialFailed,
+    DialTimeout,
+    ExternalAgentAway,
+    WorkspaceChanged,
+)
 from workspaced.bus.dial_settings import DialSettings, Engine, never
 from workspaced.bus.held import Held
 from workspaced.bus.holdings import Call, Holdings
 from workspaced.bus.lazy_dial import LazyDial
 from workspaced.bus.lent import Borrowed, Shared
 from workspaced.bus.messages import Pong
-from workspaced.bus.ping import ping_connector
+from workspaced.bus.ping import PingConnector
 from workspaced.fsm.errors import WorkspacedError
 from workspaced.fsm.snapshot import Snapshot
 
@@ -46,6 +54,8 @@ class Dialer(Generic[C]):
         """
         self._client, self._connector = client, connector
         self._settings, self._clock = settings or DialSettings(), clock or LoopClock()
+        self._delay = self._settings.dial_validation_delay.total_seconds()
+        self._patience = self._settings.dial_limit.total_seconds()
         self._has_ttl = has_ttl
         self._touched: dict[str, datetime] = {}
         self._background = Background()
@@ -58,9 +68,10 @@ class Dialer(Generic[C]):
         """
         if lent := self._kept(chat_id):
             return lent
-        call, limit = Call(chat_id), Limit(self._clock, self._settings.dial_limit)
+        limit = Limit(self._clock, self._patience, armed=self._delay >= self._patience)
+        call = Call(chat_id, slow=limit.arm)
         try:
-            async with limit:
+            with limit:
                 return await self._connect(call)
         except TimeoutError:
             if not limit.over:
@@ -72,7 +83,7 @@ class Dialer(Generic[C]):
         if lent := self._kept(chat_id):
             return lent
         try:
-            async with Limit(self._clock, self._settings.discovery_limit):
+            with Limit(self._clock, self._settings.discovery_limit.total_seconds()):
                 return await self._connect(Call(chat_id))
         except (DialError, TimeoutError):
             return None
@@ -115,49 +126,46 @@ class Dialer(Generic[C]):
         connector = self._connector
         if connector is None:
             raise ConnectorMissing
-        held = await self._chats.of(call)
+        held = self._chats.known(call.chat_id) or await self._chats.of(call)
         for _ in range(self._settings.resolve_attempts):
-            binding = await self._chats.resolve(call, held)
+            binding = held.binding or await self._chats.resolve(call, held)
             if lent := held.lend(requests=call.requests):
                 return lent
-            await self._check_external(call, held)
-            if binding_of(held.snapshot) != binding:
-                continue
+            if away := external_away(held.snapshot):
+                await self._check_external(call, held, away)
+                if held.binding != binding:
+                    continue
             attempt = await self._dial(connector, call, held, binding)
-            if binding_of(held.snapshot) == attempt.binding:
+            if held.binding == attempt.binding:
                 return self._keep(call, held, attempt, switched=attempt.binding != binding)
             attempt.abandon()
             call.fresh = False
         raise WorkspaceChanged
 
-    async def _check_external(self, call: Call, held: Held[C]) -> None:
-        """Raises ExternalAgentAway without a dial, for an agent that the engine, if it can be asked, confirms."""
-        away = external_away(held.snapshot)
-        if away is None:
-            return
-        if not call.fresh:
-            try:
-                await self._chats.reload(call, held)
-            except WorkspacedError:
-                raise away from None
-            away = external_away(held.snapshot)
-        if away is not None:
+    async def _check_external(self, call: Call, held: Held[C], away: ExternalAgentAway) -> None:
+        """Raises `away` without a dial, for an agent that the engine, if it can be asked, confirms."""
+        if call.fresh:
             raise away
+        try:
+            await self._chats.reload(call, held)
+        except WorkspacedError:
+            raise away from None
+        if still := external_away(held.snapshot):
+            raise still
 
     async def _dial(self, connector: Connector[C], call: Call, held: Held[C], binding: Binding) -> Attempt[C]:
-        def start(to: Binding) -> Attempt[C]:
+        def start(to: Binding, on_end: Callable[[], None]) -> Attempt[C]:
             call.dialed = to
-            return Attempt(to, connector, self._background, self._clock, self._settings.dial_limit)
+            return Attempt(to, connector, on_end, self._background, self._clock, self._patience)
 
         async def validate() -> Binding:
             await self._chats.reload(call, held)
-            confirmed = binding_of(held.snapshot)
-            if confirmed is None:
+            if held.binding is None:
                 raise unbound(held.snapshot)
-            return confirmed
+            return held.binding
 
         try:
-            return await LazyDial(start, validate, self._clock, self._settings.dial_validation_delay).run(binding)
+            return await LazyDial(start, validate, self._clock, self._delay, call.slow).run(binding)
         except DialFailed as error:
             if error.confirmed:
                 self._report(call, str(error))
@@ -170,11 +178,9 @@ class Dialer(Generic[C]):
             self._touch(call.chat_id, held.snapshot)
         return held.keep(shared, switched=switched, requests=call.requests)
 
-    def _release(self, release: Release) -> None:
-        async def run() -> None:
-            await release()
-
-        self._background.run("release of a connection", run())
+    def _release(self, release: Release | None) -> None:
+        if release is not None:
+            self._background.run("release of a connection", release)
 
     # --- when it did not work -----------------------------------------------------------------------------------------
 
@@ -184,7 +190,7 @@ class Dialer(Generic[C]):
             return DialTimeout()
         held.forget()
         try:
-            async with Limit(self._clock, self._settings.request_timeout):
+            with Limit(self._clock, self._settings.request_timeout.total_seconds()):
                 await self._chats.reload(call, held)
             fresh = held.snapshot
         except (WorkspacedError, TimeoutError):
@@ -199,7 +205,8 @@ class Dialer(Generic[C]):
         at = call.dialed
         if at is None or at.build_id is None:
             return
-        report = self._client.unreachable(
+        report = partial(
+            self._client.unreachable,
             call.chat_id,
             workspace_id=at.workspace_id,
             build_id=at.build_id,
@@ -209,12 +216,14 @@ class Dialer(Generic[C]):
         self._background.run("report of an agent that cannot be reached", report)
 
     def _touch(self, chat_id: str, snapshot: Snapshot) -> None:
+        if not self._has_ttl(snapshot):
+            return
         workspace_id = snapshot.workspace.id if snapshot.workspace else ""
         now, last = self._clock.now(), self._touched.get(workspace_id)
-        if not self._has_ttl(snapshot) or (last is not None and now - last < self._settings.touch_interval):
+        if last is not None and now - last < self._settings.touch_interval:
             return
         self._touched[workspace_id] = now
-        self._background.run("touch", self._client.touch(chat_id))
+        self._background.run("touch", partial(self._client.touch, chat_id))
 
 
 REASON_LENGTH = 4096
@@ -225,4 +234,4 @@ def ping_dialer(
     client: WorkspacedClient, *, settings: DialSettings | None = None, clock: Clock | None = None
 ) -> Dialer[Pong]:
     """A dialer whose connection is the agent's answer to a ping."""
-    return Dialer(client, ping_connector(client.connection), settings=settings, clock=clock)
+    return Dialer(client, PingConnector(client.connection), settings=settings, clock=clock)

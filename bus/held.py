@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from workspaced.bus.binding import binding_of, workspace_of
+from workspaced.bus.binding import Binding, binding_of, workspace_of
 from workspaced.bus.lent import Borrowed, Shared
 from workspaced.fsm.snapshot import Snapshot
 
@@ -16,6 +16,8 @@ class Held(Generic[C]):
     def __init__(self, on_rebound: Callable[[Snapshot], None], on_end: Callable[[], None]) -> None:
         """`on_rebound` hears of another agent than the last one, `on_end` that no push will come any more."""
         self.snapshot: Snapshot | None = None
+        self.binding: Binding | None = None
+        """That of the snapshot."""
         self._on_rebound, self._on_end = on_rebound, on_end
         self._version = 0
         self._last_agent: str | None = None
@@ -41,7 +43,7 @@ class Held(Generic[C]):
     def forget(self) -> None:
         """Neither connection nor snapshot is to be trusted."""
         self.drop()
-        self.snapshot = None
+        self.snapshot = self.binding = None
 
     @property
     def workspace_id(self) -> str | None:
@@ -49,8 +51,8 @@ class Held(Generic[C]):
         return workspace_of(self.snapshot)
 
     def _take(self, snapshot: Snapshot) -> None:
-        self._version, self.snapshot = snapshot.version, snapshot
-        if self._kept is not None and self._kept.binding != binding_of(snapshot):
+        self._version, self.snapshot, self.binding = snapshot.version, snapshot, binding_of(snapshot)
+        if self._kept is not None and self._kept.binding != self.binding:
             self.drop()
         if snapshot.agent_id is None or snapshot.agent_id == self._last_agent:
             return

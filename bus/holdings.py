@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 from nats.errors import Error as NatsError
 
-from workspaced.bus.binding import Binding, binding_of, unbound
+from workspaced.bus.binding import Binding, unbound
 from workspaced.bus.dial_errors import ReloadFailed, WorkspaceChanged
 from workspaced.bus.dial_settings import Engine
 from workspaced.bus.held import Held
@@ -26,6 +26,8 @@ class Call(Struct):
     """This call has read the held snapshot, and reading it once more would tell nothing."""
     dialed: Binding | None = None
     """The agent that is being dialed."""
+    slow: Callable[[], None] = lambda: None
+    """Called before anything that may take long."""
 
 
 class Holdings(Generic[C]):
@@ -45,28 +47,30 @@ class Holdings(Generic[C]):
         """What is held of the chat, which is in use from now on. Raises ReloadFailed."""
         if held := self._chats.get(call.chat_id):
             return held
+        call.slow()
         async with self._opening.setdefault(call.chat_id, asyncio.Lock()):  # the first one opens, the others wait
             return self._chats.get(call.chat_id) or await self._open(call)
 
     async def resolve(self, call: Call, held: Held[C]) -> Binding:
         """The held binding, or what one `get` says. Raises Unbound, ReloadFailed, WorkspaceChanged."""
         for _ in range(self._attempts):
-            if binding := binding_of(held.snapshot):
-                return binding
+            if held.binding:
+                return held.binding
             before = held.workspace_id
             if not call.fresh:
                 await self._reload_or_fail(call, held)
             call.fresh = False
             if before is not None and held.workspace_id != before:
                 continue
-            if binding := binding_of(held.snapshot):
-                return binding
+            if held.binding:
+                return held.binding
             raise unbound(held.snapshot)
         raise WorkspaceChanged("chat workspace changed while resolving agent")
 
     async def reload(self, call: Call, held: Held[C]) -> None:
         """Ask the engine. Raises what `get` raises, but a chat without a row is one without a workspace."""
         call.requests += 1
+        call.slow()
         try:
             held.replace(await self._engine.get(call.chat_id))
         except NotFound:

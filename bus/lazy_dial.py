@@ -1,9 +1,8 @@
 """Dial at once, ask the engine only if that takes long or fails; the first event wins (the table of domain.md 8.3)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 from workspaced.bus.attempt import Attempt
 from workspaced.bus.binding import Binding
@@ -19,15 +18,22 @@ class LazyDial(Generic[C]):
 
     def __init__(
         self,
-        start: Callable[[Binding], Attempt[C]],
-        validate: Callable[[], Awaitable[Binding]],
+        start: Callable[[Binding, Callable[[], None]], Attempt[C]],
+        validate: Callable[[], Coroutine[Any, Any, Binding]],
         clock: Clock,
-        delay: timedelta,
+        delay: float,
+        on_late: Callable[[], None],
     ) -> None:
-        """`validate` gives the binding as the engine has it; it raises Unbound, or any error when it could not ask."""
+        """`start` dials and calls back at the end. `validate` gives the binding as the engine has it.
+
+        It raises Unbound, or any other error of ours when the engine could not be asked. `on_late` is called when the
+        first dial takes longer than `delay` seconds.
+        """
         self._start, self._validate = start, validate
-        self._clock, self._delay = clock, delay
+        self._clock, self._delay, self._on_late = clock, delay, on_late
         self._attempts: list[Attempt[C]] = []
+        self._news = asyncio.Event()
+        self._late = False
 
     async def run(self, held: Binding) -> Attempt[C]:
         """The attempt that connected, for the caller to take from or to abandon.
@@ -36,9 +42,9 @@ class LazyDial(Generic[C]):
         """
         winner: Attempt[C] | None = None
         try:
-            winner = await self._race(held)
+            winner = await self._first_event(held)
         except asyncio.CancelledError:
-            if not self._attempts[-1].connected:
+            if not self._attempts[-1].connection:
                 raise
             winner = self._attempts[-1]  # it came in the very turn of the loop that brought the cancellation
         finally:
@@ -47,17 +53,16 @@ class LazyDial(Generic[C]):
                     attempt.abandon()
         return winner
 
-    async def _race(self, held: Binding) -> Attempt[C]:
+    async def _first_event(self, held: Binding) -> Attempt[C]:
         first = self._begin(held)
-        bell: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        alarm = self._clock.call_later(self._delay, bell.cancel)  # canceled is done, too, and may come twice
+        alarm = self._clock.call_later(self._delay, self._ring)
         try:
-            await asyncio.wait((first.task, bell), return_when=asyncio.FIRST_COMPLETED)
+            await self._news.wait()
         finally:
             alarm.cancel()
-        if first.connected:
+        if first.connection:
             return first
-        return await (self._after_failure(first) if first.task.done() else self._after_delay(first))
+        return await (self._after_failure(first) if first.ended else self._after_delay(first))
 
     async def _after_failure(self, first: Attempt[C]) -> Attempt[C]:
         try:
@@ -65,16 +70,17 @@ class LazyDial(Generic[C]):
         except Unbound:
             raise
         except WorkspacedError as error:
-            raise DialFailed(f"dial with lazy validation: {error}") from first.failure()
-        return await self._second(binding, confirmed=binding.agent_id == first.binding.agent_id)
+            raise DialFailed(f"dial with lazy validation: {error}") from first.failure
+        return await self._outcome(self._begin(binding), confirmed=binding.agent_id == first.binding.agent_id)
 
     async def _after_delay(self, first: Attempt[C]) -> Attempt[C]:
-        checking = asyncio.ensure_future(self._validate())
+        checking = asyncio.create_task(self._validate())
+        checking.add_done_callback(lambda _: self._news.set())
         try:
-            await asyncio.wait((first.task, checking), return_when=asyncio.FIRST_COMPLETED)
-            if first.connected:
+            await self._until(lambda: first.connection is not None or checking.done())
+            if first.connection:
                 return first
-            binding = await checking
+            binding = checking.result()
         except Unbound:
             raise
         except WorkspacedError:
@@ -83,21 +89,27 @@ class LazyDial(Generic[C]):
             checking.cancel()
         if binding.agent_id != first.binding.agent_id:
             first.abandon()
-            return await self._second(binding, confirmed=False)
-        return await _outcome(first, confirmed=False)
+            first = self._begin(binding)
+        return await self._outcome(first, confirmed=False)
 
-    async def _second(self, binding: Binding, *, confirmed: bool) -> Attempt[C]:
-        return await _outcome(self._begin(binding), confirmed=confirmed)
+    async def _outcome(self, attempt: Attempt[C], *, confirmed: bool) -> Attempt[C]:
+        await self._until(lambda: attempt.ended)
+        if failure := attempt.failure:
+            cause = str(failure) or type(failure).__name__
+            raise DialFailed(f"dial with lazy validation: {cause}", confirmed=confirmed) from failure
+        return attempt
+
+    async def _until(self, happened: Callable[[], bool]) -> None:
+        while not happened():
+            self._news.clear()
+            await self._news.wait()
 
     def _begin(self, binding: Binding) -> Attempt[C]:
-        attempt = self._start(binding)
+        attempt = self._start(binding, self._news.set)
         self._attempts.append(attempt)
         return attempt
 
-
-async def _outcome(attempt: Attempt[C], *, confirmed: bool) -> Attempt[C]:
-    await asyncio.wait((attempt.task,))
-    if failure := attempt.failure():
-        cause = str(failure) or type(failure).__name__
-        raise DialFailed(f"dial with lazy validation: {cause}", confirmed=confirmed) from failure
-    return attempt
+    def _ring(self) -> None:
+        self._late = True
+        self._on_late()
+        self._news.set()

@@ -11,6 +11,8 @@ C = TypeVar("C")
 class Shared(Generic[C]):
     """A connection to the agent of `binding`. `release` is called once; it must not raise."""
 
+    __slots__ = ("_borrowers", "_closed", "_dropped", "_release", "binding", "connection")
+
     def __init__(self, connection: C, binding: Binding, release: Callable[[], None]) -> None:
         self.connection, self.binding = connection, binding
         self._release = release
@@ -41,6 +43,8 @@ class Shared(Generic[C]):
 
 class Borrowed(Generic[C]):
     """A connection on loan, for `with`: leaving the context gives it back, as `give_back` does."""
+
+    __slots__ = ("_given_back", "_shared", "binding", "connection", "requests", "switched")
 
     def __init__(self, shared: Shared[C], *, switched: bool, requests: int) -> None:
         self._shared = shared

@@ -48,18 +48,22 @@ class Follower(Protocol):
 
 
 class Watch:
-    """Iterates over a chat's snapshots, the current one first, for one reader; leave its context to end it."""
+    """Iterates over a chat's snapshots, the current one first, for one reader; leave its context to end it.
 
-    def __init__(self, feeds: "Feeds", chat_id: str) -> None:
+    With `current` false the current one is not asked for: it comes only if it is known anyhow.
+    """
+
+    def __init__(self, feeds: "Feeds", chat_id: str, *, current: bool = True) -> None:
         self._feeds = feeds
         self._chat_id = chat_id
+        self._current = current
         self._backlog: deque[Snapshot] = deque(maxlen=BACKLOG)
         self._news = asyncio.Event()
         self._fault: Exception | None = None
         self._version = 0
 
     async def __aenter__(self) -> Self:
-        await self._feeds.join(self._chat_id, self)
+        await self._feeds.join(self._chat_id, self, current=self._current)
         return self
 
     async def __aexit__(
@@ -98,6 +102,8 @@ class _Feed:
     def __init__(self) -> None:
         self.watches: list[Follower] = []
         self.latest: Snapshot | None = None
+        self.read = False
+        """The engine was asked for the current one, so that `latest` is it, or there is none."""
         self.opening = asyncio.Lock()
         self.subscription: Subscription | None = None
 
@@ -128,8 +134,10 @@ class Feeds:
         self._feeds: dict[str, _Feed] = {}
         self._catching_up: asyncio.Task[None] | None = None
 
-    async def join(self, chat_id: str, watch: Follower) -> bool:
+    async def join(self, chat_id: str, watch: Follower, *, current: bool = True) -> bool:
         """Have `watch` offered the chat's current snapshot, if it has one, and every newer one.
+
+        With `current` false only the newer ones are certain to come.
 
         Whether the engine was asked for it.
         """
@@ -138,11 +146,13 @@ class Feeds:
         try:
             async with feed.opening:  # the first one opens, the others wait for it
                 if feed.subscription is None:
-                    await self._open(chat_id, feed)  # offers what it reads to all that wait
-                    return True
+                    await self._open(chat_id, feed)
+                asked = current and not feed.read
+                if asked:
+                    await self._read_first(chat_id, feed)  # offers what it reads to all that wait
                 if feed.latest is not None:
                     watch.offer(feed.latest)
-                return False
+                return asked
         except BaseException:
             await self.leave(chat_id, watch)
             raise
@@ -178,13 +188,15 @@ class Feeds:
         subscription = await self._connection.subscribe(subjects.chat_all(chat_id), cb=feed.on_message)
         try:
             await self._reach_server()
-            feed.take(await self._read(chat_id))
-        except NotFound:
-            pass  # its first version will be pushed
         except BaseException:
             await subscription.unsubscribe()
             raise
         feed.subscription = subscription
+
+    async def _read_first(self, chat_id: str, feed: _Feed) -> None:
+        with suppress(NotFound):  # its first version will be pushed
+            feed.take(await self._read(chat_id))
+        feed.read = True
 
     async def _reach_server(self) -> None:
         await asyncio.sleep(0)  # flush() sends its PING ahead of a SUB that still waits in the client

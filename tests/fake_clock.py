@@ -25,7 +25,7 @@ class FakeClock:
     """Satisfies `workspaced.bus.clock.Clock`."""
 
     def __init__(self) -> None:
-        self.time = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+        self.moment = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
         self._order = count()
         self._alarms: list[tuple[datetime, int, FakeAlarm]] = []
 
@@ -36,24 +36,28 @@ class FakeClock:
 
     def now(self) -> datetime:
         """The time."""
-        return self.time
+        return self.moment
 
-    def call_later(self, span: timedelta, callback: Callable[[], object], /) -> FakeAlarm:
+    def time(self) -> float:
+        """Seconds since some moment."""
+        return self.moment.timestamp()
+
+    def call_later(self, seconds: float, callback: Callable[[], object], /) -> FakeAlarm:
         """Call `callback` when `pass_time` has come that far."""
         alarm = FakeAlarm(callback)
-        heapq.heappush(self._alarms, (self.time + span, next(self._order), alarm))
+        heapq.heappush(self._alarms, (self.moment + timedelta(seconds=seconds), next(self._order), alarm))
         return alarm
 
     async def pass_time(self, seconds: float) -> None:
         """Let that much time pass; what is due happens at its time, and is through before the time goes on."""
         await settle()
-        end = self.time + timedelta(seconds=seconds)
+        end = self.moment + timedelta(seconds=seconds)
         while self._alarms and self._alarms[0][0] <= end:
-            self.time, _, alarm = heapq.heappop(self._alarms)
+            self.moment, _, alarm = heapq.heappop(self._alarms)
             if alarm.callback is not None:
                 alarm.callback()
                 await settle()
-        self.time = end
+        self.moment = end
 
 
 async def settle() -> None:

@@ -31,7 +31,7 @@ class Session:
 
     def __init__(self, call: ToolCall, client: WorkspacedClient) -> None:
         self._call, self.client = call, client
-        self._watch = client.watch(call.chat_id)
+        self._watch = client.watch(call.chat_id, current=False)  # the first reply tells where the chat is
         self._scope: asyncio.Timeout | None = None
         self._alarm: Alarm
         self._sent = 0
@@ -39,7 +39,7 @@ class Session:
         self.stopped = False
 
     async def __aenter__(self) -> Self:
-        self._alarm = self._call.clock.call_later(self._call.settings.tool_wait, self._end)
+        self._alarm = self._call.clock.call_later(self._call.settings.tool_wait.total_seconds(), self._end)
         try:
             await self._watch.__aenter__()
         except BaseException:

@@ -318,6 +318,20 @@ async def test_a_later_watcher_gets_what_is(engine: Engine, client: WorkspacedCl
     assert engine.reads == 1
 
 
+async def test_watch_without_reading(engine: Engine, client: WorkspacedClient) -> None:
+    """Whoever needs only what comes asks nothing; whoever joins and needs the current one reads it."""
+    await engine.move(1, State.CREATING)
+    async with client.watch(CHAT, current=False) as coming:
+        reads = engine.reads
+        async with client.watch(CHAT) as first, client.watch(CHAT) as second:
+            await engine.move(2, State.BUILDING)
+
+            assert [await versions(watch, 2) for watch in (first, second)] == [[1, 2]] * 2
+            assert (await versions(coming, 2))[-1] == 2
+
+    assert (reads, engine.reads) == (0, 1)
+
+
 async def test_a_failed_beginning_leaves_nothing(engine: Engine, nats: NatsServer) -> None:
     """Who cannot read is told, and may try again."""
     await engine.service.stop()
