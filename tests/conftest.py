@@ -5,11 +5,16 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.servers import Connections, fresh_database, remove_streams
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.embedded_postgres import PostgresServer
+
+# A busy machine is no fault of the code: examples have no time limit.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture
