@@ -1,4 +1,4 @@
-"""The snippets of docs/tools.md and docs/client.md run as they stand, against a stack whose provisioner builds all."""
+"""The snippets of README and docs run as they stand, against a stack whose provisioner builds all."""
 
 import asyncio
 import json
@@ -17,8 +17,8 @@ from tests.e2e.tool_user import ToolUser
 
 ROOT = Path(__file__).parents[2]
 SNIPPETS = {
-    page: re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.DOTALL | re.MULTILINE)
-    for page in ("tools.md", "client.md")
+    page: re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    for page in ("README.md", "docs/tools.md", "docs/client.md")
 }
 
 
@@ -44,7 +44,12 @@ async def folder_of_the_stack(user: ToolUser, folder: Path) -> AsyncIterator[Pat
 
 
 @pytest.mark.parametrize(
-    ("page", "said"), [("tools.md", r"False \{'created': True, .*'ann/dev'"), ("client.md", r"ready \S+ 1\n0\n")]
+    ("page", "said"),
+    [
+        ("README.md", r"\{'created': True, .*'ann/\S+'.*\nready\n"),
+        ("docs/tools.md", r"False \{'created': True, .*'ann/dev'"),
+        ("docs/client.md", r"ready \S+ 1\n0\n"),
+    ],
 )
 async def test_snippets(folder_of_the_stack: Path, page: str, said: str) -> None:
     """Each prints what the page says."""
