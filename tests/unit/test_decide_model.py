@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.builders import TEMPLATE, an_agent_report, an_id
-from tests.stage import Stage, Step
+from tests.stage import Stage
+from tests.step import Step
 from workspaced.fsm.commands import Verb
 from workspaced.fsm.effects import ChatDeadline, JobLimit, PublishJob, SetTimer, WorkspaceExpiry
 from workspaced.fsm.errors import UndecodableMessage
