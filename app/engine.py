@@ -7,7 +7,7 @@ means redelivery: the rows tell that the input was applied, and what they record
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -19,13 +19,12 @@ from workspaced.app.moments import Moments
 from workspaced.bus.announce import effect_message, push_message
 from workspaced.bus.ask import refusal_message, reply_message
 from workspaced.bus.dead import dead_message
-from workspaced.bus.decode import reply_inbox
+from workspaced.bus.decode import reply_inbox, server_that_connected
 from workspaced.bus.messages import Reply
 from workspaced.bus.publish import Message, NotStored, Publisher
 from workspaced.bus.pull import Intake, ack, nak, term, working
 from workspaced.bus.stored import Stored
 from workspaced.fsm.errors import UndecodableMessage
-from workspaced.fsm.inputs import Input
 from workspaced.fsm.world import Answer
 
 AT_ONCE: Final = 2
@@ -42,10 +41,19 @@ class Engine:
     """Works off what an intake brings, one batch at a time."""
 
     def __init__(
-        self, connection: Client, decider: Decider, publisher: Publisher, metrics: Metrics, moments: Moments
+        self,
+        connection: Client,
+        decider: Decider,
+        publisher: Publisher,
+        metrics: Metrics,
+        moments: Moments,
+        on_server: Callable[[str], None],
     ) -> None:
+        """`on_server` hears the id of each NATS server that tells of a new connection."""
         self._connection, self._decider, self._publisher = connection, decider, publisher
-        self._metrics, self._moments = metrics, moments
+        self._metrics, self._moments, self._on_server = metrics, moments, on_server
+        self.held_back = False
+        """NATS did not take what was last to be said; it is tried again."""
 
     async def run(self, intake: Intake) -> None:
         """Work until the intake has ended; then give back what was delivered and not taken. Raises as `Intake.take`."""
@@ -75,6 +83,8 @@ class Engine:
         held = asyncio.create_task(self._hold(batch))
         try:
             inputs, undecodable = decode_all(batch)
+            for server_id in filter(None, map(server_that_connected, batch)):
+                self._on_server(server_id)
             await self._moments.reach("before_lock")
             decided = await self._decider.decide(inputs)
             dead = dict(undecodable + decided.dead)
@@ -83,12 +93,11 @@ class Engine:
             await ack(self._connection, (stored for stored in batch if stored.key not in dead))
             await term(self._connection, (stored for stored in batch if stored.key in dead))
             await self._moments.reach("after_ack")
+        except asyncio.CancelledError:
+            await nak(self._connection, batch)  # the next engine has it at once; what is committed is only said again
+            raise
         finally:
             held.cancel()
-
-    async def decide(self, inputs: Sequence[Input]) -> None:
-        """Inputs that came from no stream: decided, committed and said, with nothing to acknowledge."""
-        await self._publish(_messages(await self._decider.decide(inputs)))
 
     async def _publish(self, messages: Sequence[Message]) -> None:
         """Have every message stored, however long NATS is away or full."""
@@ -97,10 +106,12 @@ class Engine:
             try:
                 await self._publisher.publish(messages)
             except NotStored as error:
+                self.held_back = True
                 _log.warning("effects are held back: %s", error)
                 await asyncio.sleep(wait.total_seconds())
                 wait = min(2 * wait, LONGEST_WAIT)
             else:
+                self.held_back = False
                 break
         self._metrics.published(time.monotonic() - began)
 

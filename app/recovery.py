@@ -5,6 +5,7 @@ deadline is armed anew, jobs that nobody took are queued again, and everybody is
 """
 
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import datetime
@@ -12,22 +13,21 @@ from typing import Final
 
 from nats.aio.client import Client
 
-from workspaced.app.engine import Engine
 from workspaced.bus.announce import effect_message, resync_message, timer_message
 from workspaced.bus.presence import ask_presence
 from workspaced.bus.publish import Message, Publisher
 from workspaced.fsm.builds import publish_again
-from workspaced.fsm.effects import JobLimit, SetTimer
-from workspaced.fsm.events import ConnectionLost
+from workspaced.fsm.effects import JobLimit, LinkLost, SetTimer
 from workspaced.fsm.facts import Build, job_status
 from workspaced.fsm.ids import Ids
-from workspaced.fsm.inputs import Input
 from workspaced.fsm.rows import Needs
 from workspaced.fsm.settings import Settings, settings_from
 from workspaced.fsm.world import World
 from workspaced.store.port import Store
 
 AT_ONCE: Final = 500
+SERVER_ID: Final = re.compile("N[A-Z2-7]{55}")
+"""How NATS servers are called. Of a connection that names no server nobody can tell whether it is there."""
 EPOCHS: Final = "stream_epochs"
 
 _log = logging.getLogger(__name__)
@@ -41,14 +41,14 @@ class Recovery:
         connection: Client,
         store: Store,
         publisher: Publisher,
-        engine: Engine,
         *,
         clock: Callable[[], datetime],
         ids: Ids,
         defaults: Settings,
     ) -> None:
-        self._connection, self._store, self._publisher, self._engine = connection, store, publisher, engine
+        self._connection, self._store, self._publisher = connection, store, publisher
         self._clock, self._ids, self._defaults = clock, ids, defaults
+        self._servers: frozenset[str] = frozenset()
 
     async def make_good(self, epochs: dict[str, str]) -> None:
         """At start: overdue deadlines, or everything when the streams are not those of before. Raises Unavailable."""
@@ -67,26 +67,23 @@ class Recovery:
         """Take agents' connections that are not there any more for gone. Raises Unavailable."""
         async with aclosing(self._store.connected_agents()) as rows:
             linked = [(agent.id, agent.connection) async for agent in rows if agent.connection]
-        if not linked:
-            return
+        linked = [(agent_id, connection) for agent_id, connection in linked if SERVER_ID.fullmatch(connection[0])]
         presence = await ask_presence(self._connection)
+        self._servers = presence.servers
         now = self._clock()
         lost = [
-            Input(
-                key=f"local/{server_id}/{client_id}",
-                id=f"connz:{server_id}:{client_id}",
-                at=now,
-                received=now,
-                subject="$SYS.REQ.ACCOUNT.PING.CONNZ",
-                payload=ConnectionLost(server_id, client_id, "not there any more", server_id in presence.servers),
-            )
-            for _, (server_id, client_id) in linked
-            if presence.gone((server_id, client_id))
+            SetTimer(now, LinkLost(agent_id, *connection, certain=connection[0] in presence.servers))
+            for agent_id, connection in linked
+            if presence.gone(connection)
         ]
         for start in range(0, len(lost), AT_ONCE):
-            await self._engine.decide(lost[start : start + AT_ONCE])
-        if any(not item.payload.certain for item in lost if isinstance(item.payload, ConnectionLost)):
+            await self._publisher.publish([timer_message(timer) for timer in lost[start : start + AT_ONCE]])
+        if any(isinstance(timer.due, LinkLost) and not timer.due.certain for timer in lost):
             await self._publisher.publish([resync_message(now)])
+
+    def knows(self, server_id: str) -> bool:
+        """Whether the server answered when links were settled last; one that did not may have taken another's place."""
+        return not self._servers or server_id in self._servers
 
     async def _arm(self, only_overdue_at: datetime | None) -> None:
         async with aclosing(self._timers(only_overdue_at)) as timers:

@@ -32,6 +32,7 @@ from workspaced.store.postgres import PostgresStore
 
 CONSUMERS: Final = ((subjects.EVENTS, subjects.ENGINE), (subjects.TIMERS, subjects.ENGINE))
 FIRST_WAIT: Final = timedelta(milliseconds=200)
+GIVING_BACK: Final = timedelta(seconds=1)
 LONGEST_WAIT: Final = timedelta(seconds=5)
 
 _log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Server:
         self._health = HealthServer({"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics_page})
         self._stack = AsyncExitStack()
         self._connection: Client | None = None
+        self._engine: Engine | None = None
         self._intake: Intake | None = None
         self._recovery: Recovery | None = None
         self._work: asyncio.Task[None] | None = None
@@ -105,10 +107,8 @@ class Server:
             metrics=self._metrics,
             moments=self._moments,
         )
-        engine = Engine(connection, decider, publisher, self._metrics, self._moments)
-        self._recovery = Recovery(
-            connection, self._store, publisher, engine, clock=utc_now, ids=ids, defaults=config.defaults
-        )
+        engine = self._engine = Engine(connection, decider, publisher, self._metrics, self._moments, self._heard_of)
+        self._recovery = Recovery(connection, self._store, publisher, clock=utc_now, ids=ids, defaults=config.defaults)
         await self._recovery.make_good(epochs)
         api = Api(
             connection,
@@ -181,11 +181,15 @@ class Server:
         self._ending = True
         if self._intake is not None:
             self._intake.end()
-        for task in (self._settling, self._work):
-            if task is not None:
-                if self._intake is None:
-                    task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        tasks = [task for task in (self._settling, self._work) if task is not None]
+        if self._intake is None:
+            for task in tasks:
+                task.cancel()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        except asyncio.CancelledError:  # the drain limit; they are canceled too and give back what they hold
+            await asyncio.wait(tasks, timeout=GIVING_BACK.total_seconds())
+            raise
 
     @property
     def _client(self) -> Client:
@@ -199,6 +203,12 @@ class Server:
         if self._settling is not None:
             self._settling.cancel()
         if not self._ending:
+            self._settling = asyncio.create_task(self._settle())
+
+    def _heard_of(self, server_id: str) -> None:
+        """A server that was not there when links were settled may stand for one that died and announced nothing."""
+        idle = self._settling is None or self._settling.done()
+        if idle and not self._ending and self._recovery is not None and not self._recovery.knows(server_id):
             self._settling = asyncio.create_task(self._settle())
 
     async def _settle(self) -> None:
@@ -219,6 +229,8 @@ class Server:
             faults.append("NATS is away")
         if not await self._watch.look():
             faults.append("the store is away")
+        if self._engine is not None and self._engine.held_back:
+            faults.append("NATS does not take what is to be said, see the log")
         if self._intake is None:
             faults.append("no messages are taken: a stream or consumer is missing, see the log")
         return plain(503, "; ".join(faults)) if faults else plain(200, "ready")

@@ -18,13 +18,14 @@ from workspaced.fsm.chat import Cause
 from workspaced.fsm.effects import (
     AskAgents,
     ChatDeadline,
-    Due,
     Effect,
     JobLimit,
+    LinkLost,
     PublishJob,
     PurgeJob,
     SetTimer,
     StopJob,
+    Timed,
     WorkspaceExpiry,
 )
 from workspaced.fsm.rows import InputRow, TransitionRow
@@ -116,7 +117,7 @@ def resync_message(at: datetime, workspace_id: str | None = None) -> Message:
     return Message(subjects.resync(workspace_id), encode(Resync(at)), answered=False)
 
 
-def _distinction(due: Due) -> str:
+def _distinction(due: Timed) -> str:
     match due:
         case ChatDeadline():
             return str(due.version)
@@ -124,6 +125,8 @@ def _distinction(due: Due) -> str:
             return due.status
         case WorkspaceExpiry():
             return "at"
+        case LinkLost():
+            return f"{due.server_id}:{due.client_id}"
 
 
 def _attributes(name: str, kind: str, at: datetime) -> dict[str, str]:

@@ -13,7 +13,7 @@ from workspaced.bus.codec import decode_event
 from workspaced.bus.headers import MESSAGE_ID, REPLY
 from workspaced.bus.stored import Stored
 from workspaced.fsm.commands import COMMANDS
-from workspaced.fsm.effects import Due
+from workspaced.fsm.effects import Due, LinkLost, Timed
 from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.events import (
     AgentConnected,
@@ -113,9 +113,11 @@ def _agent(stored: Stored, subject: subjects.AgentEventSubject) -> Input:
 
 
 def _due(stored: Stored, subject: subjects.DueSubject) -> Input:
-    due: Due = decode_event(stored.body, Due)
+    due: Timed = decode_event(stored.body, Timed)
     if due.slot != subject.slot or due.__struct_config__.tag != subject.timer:
         raise UndecodableMessage("bad_body", "another timer than the subject's")
+    if isinstance(due, LinkLost):
+        return _input(stored, ConnectionLost(due.server_id, due.client_id, "not there any more", due.certain))
     return _input(stored, due)
 
 
@@ -128,6 +130,17 @@ def _advisory(stored: Stored, subject: subjects.AdvisorySubject) -> Input | None
         return None  # an engine, a daemon or a provisioner
     lost = ConnectionLost(advisory.server.id, advisory.client.id, advisory.reason[:ID_LENGTH])
     return _input(stored, lost, advisory.id, advisory.client.stop or advisory.timestamp)
+
+
+def server_that_connected(stored: Stored) -> str | None:
+    """The id of the NATS server that a `ws.sys.connect` comes from; None for anything else."""
+    if stored.subject != subjects.CONNECT_ADVISORY:
+        return None
+    try:
+        advisory: _Advisory = decode_event(stored.body, _Advisory)
+    except UndecodableMessage:
+        return None
+    return advisory.server.id
 
 
 def _input(

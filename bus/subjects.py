@@ -44,7 +44,9 @@ API_PREFIX: Final = "ws.api"
 
 JOB_STATUSES: Final[frozenset[str]] = frozenset(get_args(JobStatus))
 AGENT_KINDS: Final = frozenset({"connected", "disconnected", "lifecycle"})
-TIMER_KINDS: Final = frozenset({"chat", "ttl", "job"})
+CONNECT_ADVISORY: Final = "ws.sys.connect"
+"""The NATS server tells each new connection of the account."""
+TIMER_KINDS: Final = frozenset({"chat", "ttl", "job", "link"})
 STATES: Final = frozenset(State)
 API_VERBS: Final = (
     *COMMANDS,

@@ -94,4 +94,3 @@ def _rule_faults(rule: Parameter) -> Iterator[str]:
     low, high = rule.validation_min, rule.validation_max
     if low is not None and high is not None and low > high:
         yield "validation_min is above validation_max"
-

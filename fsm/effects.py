@@ -114,7 +114,26 @@ class JobLimit(Struct, frozen=True, tag="job"):
         return self.job_id
 
 
+class LinkLost(Struct, frozen=True, tag="link"):
+    """An agent's connection that the servers do not list any more; said at once, by an engine that asked them.
+
+    As a timer it is on a stream, so that it survives the engine. `certain` as in `events.ConnectionLost`.
+    """
+
+    agent_id: str
+    server_id: str
+    client_id: int
+    certain: bool
+
+    @property
+    def slot(self) -> str:
+        """The id of the timer's slot."""
+        return self.agent_id
+
+
 Due = ChatDeadline | WorkspaceExpiry | JobLimit
+"""What a timer says about the engine's own waiting."""
+Timed = Due | LinkLost
 """What a timer says when it goes off: the body of `ws.due.<kind>.<id>`."""
 
 
@@ -122,7 +141,7 @@ class SetTimer(Struct, frozen=True, tag="set_timer"):
     """Have `due` sent back at `at`. Nothing cancels a timer: one that is not wanted any more is found stale."""
 
     at: datetime
-    due: Due
+    due: Timed
 
 
 class AskAgents(Struct, frozen=True, tag="ask_agents"):

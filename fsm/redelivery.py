@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from workspaced.fsm.effects import ChatDeadline, Due, Effect, SetTimer, WorkspaceExpiry
+from workspaced.fsm.effects import ChatDeadline, Effect, LinkLost, SetTimer, Timed, WorkspaceExpiry
 from workspaced.fsm.inputs import Ask, Input
 from workspaced.fsm.rows import InputRow
 from workspaced.fsm.world import Answer, World
@@ -29,7 +29,9 @@ def _still_wanted(world: World, effects: tuple[Effect, ...]) -> tuple[Effect, ..
     return tuple(effect for effect in effects if not isinstance(effect, SetTimer) or _in_force(world, effect.due))
 
 
-def _in_force(world: World, due: Due) -> bool:
+def _in_force(world: World, due: Timed) -> bool:
+    if isinstance(due, LinkLost):
+        return False
     if isinstance(due, ChatDeadline):
         chat = world.chats.get(due.chat_id)
         return chat is not None and chat.deadline_version == due.version
