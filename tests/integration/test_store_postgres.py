@@ -305,3 +305,28 @@ async def test_a_template_may_be_listed_while_thousands_of_rows_stream(store: Po
         count += 1
 
     assert count == len(numbers)
+
+
+async def test_two_batches_about_one_connection(database: str) -> None:
+    """The second waits until the first is over, also when no agent has named the connection yet."""
+    async with postgres_store(database) as store:
+        needs = Needs(connections=(("NSERVER", 7),))
+        order: list[str] = []
+
+        async def second() -> None:
+            async with store.batch(needs):
+                order.append("second")
+
+        async with store.batch(needs):
+            waiting = asyncio.create_task(second())
+            await until_somebody_waits(store)
+            order.append("first")
+        await waiting
+
+    assert order == ["first", "second"]
+
+
+async def until_somebody_waits(store: PostgresStore) -> None:
+    """A lock is asked for that is not given."""
+    while not await store.pool.fetchval("select count(*) from pg_locks where not granted"):
+        await asyncio.sleep(0)
