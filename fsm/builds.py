@@ -96,7 +96,7 @@ def clean_up(world: World, facts: Facts, initiator: str | None) -> Planned:
 def publish_again(world: World, facts: Facts) -> PublishJob | None:
     """The job of a build that waits for a provisioner; its queue was lost with the stream."""
     build = facts.build
-    if build is None or job_status(build) != "pending":
+    if build is None or build.foreign or job_status(build) != "pending":
         return None
     return PublishJob(build.provisioner, _job(world, facts.workspace, build))
 

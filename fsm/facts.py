@@ -73,6 +73,8 @@ class Build(Struct, frozen=True):
     completed_at: datetime | None = None
     limited: bool = False
     """The engine ended the job by a limit; its provisioner's own terminal report still counts (domain.md 6.1)."""
+    foreign: bool = False
+    """Somebody else began it (`build.created`): its job never stood in our queue."""
     agents_told: bool = False
     ready_at: datetime | None = None
     """The first time this build's workspace was ready; its TTL runs from there."""

@@ -144,6 +144,7 @@ def merge_build(facts: Facts, created: BuildCreated, at: datetime) -> Merged:
         transition=created.transition,
         job_id=created.job_id,
         requested_at=at,
+        foreign=True,
         provisioner=latest.provisioner if latest else "local",
         template_version_id=created.template_version_id or (latest.template_version_id if latest else None),
         prior_version_id=latest.template_version_id if latest else None,

@@ -324,9 +324,3 @@ async def test_two_batches_about_one_connection(database: str) -> None:
         await waiting
 
     assert order == ["first", "second"]
-
-
-async def until_somebody_waits(store: PostgresStore) -> None:
-    """A lock is asked for that is not given."""
-    while not await store.pool.fetchval("select count(*) from pg_locks where not granted"):
-        await asyncio.sleep(0)

@@ -88,6 +88,7 @@ create table workspaced.builds (
     canceled_at timestamptz,
     completed_at timestamptz,
     limited boolean not null default false,
+    "foreign" boolean not null default false,
     agents_told boolean not null default false,
     ready_at timestamptz,
     unique (workspace_id, build_number)
