@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "show": ("look", "Show one chat."),
     "history": ("look", "Show how a chat got where it stands."),
     "watch": ("watch", "Watch a chat, or all of them, as it moves."),
+    "dial": ("dial", "Reach a chat's agent, and say how long it took."),
     "logs": ("logs", "Show a build's log."),
     "templates": ("templates", "Put, get, list and delete templates."),
     "settings": ("settings", "Get and put the settings that change at run time."),

@@ -70,8 +70,13 @@ def test_one_chat_from_create_to_delete(cli: CommandLine, folder: Path) -> None:
     assert chat in [each["chat_id"] for each in cli.json("ps")["chats"]]
     assert workspace["id"] in [each["id"] for each in cli.json("ps", "--workspaces")["workspaces"]]
 
+    dialed = [json.loads(line) for line in cli.lines("dial", chat, "--repeat", "2", "--json")]
+    assert [(each["lifecycle"], each["requests"]) for each in dialed] == [("ready", 1), ("ready", 0)]
+
     stopped = cli.json("stop", chat[:8])["snapshot"]
     assert (stopped["state"], stopped["workspace"]["transition"]) == ("idle", "stop")
+    nobody = cli.run("dial", chat)
+    assert (nobody.returncode, nobody.stdout.startswith("workspace has no running agent")) == (1, True)
     assert cli.json("start", workspace["name"])["snapshot"]["state"] == "ready"
     restarted = cli.json("restart", chat)["snapshot"]
     assert (restarted["state"], restarted["workspace"]["build_number"]) == ("ready", 5)
