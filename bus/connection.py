@@ -20,6 +20,18 @@ Callback = Callable[[], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
+class _Connection(Client):
+    """Closes also while its server is away: the library fails to send what is left, and stops half-way."""
+
+    async def close(self) -> None:
+        """Send what can be sent, then let go of everything."""
+        try:
+            await super().close()
+        except OSError:
+            self._status = Client.DISCONNECTED  # what was left is dropped by now, so this time it gets to the end
+            await super().close()
+
+
 async def open_connection(
     url: str,
     *,
@@ -43,7 +55,7 @@ async def open_connection(
         elif not (faults and _refused(faults[0])):  # of a refusal one often sees only that the connection was reset
             faults[:] = [error]
 
-    connection = Client()
+    connection = _Connection()
     try:
         async with asyncio.timeout(limit.total_seconds()):
             await connection.connect(

@@ -104,6 +104,8 @@ class _Feed:
         self.latest: Snapshot | None = None
         self.read = False
         """The engine was asked for the current one, so that `latest` is it, or there is none."""
+        self.held: list[Snapshot] | None = None
+        """What is pushed before the first read, and may be old; told after it, if it is newer."""
         self.opening = asyncio.Lock()
         self.subscription: Subscription | None = None
 
@@ -117,11 +119,20 @@ class _Feed:
 
     def take(self, snapshot: Snapshot) -> None:
         """Pass `snapshot` on, unless it is not newer than what was passed on before."""
+        if self.held is not None:
+            self.held.append(snapshot)
+            return
         if self.latest is not None and snapshot.version <= self.latest.version:
             return
         self.latest = snapshot
         for watch in self.watches:
             watch.offer(snapshot)
+
+    def release(self, read: Snapshot | None = None) -> None:
+        """Pass on the chat as it was read, then what was held."""
+        held, self.held = self.held or [], None
+        for snapshot in [read, *held] if read else held:
+            self.take(snapshot)
 
 
 class Feeds:
@@ -145,11 +156,16 @@ class Feeds:
         feed.watches.append(watch)
         try:
             async with feed.opening:  # the first one opens, the others wait for it
-                if feed.subscription is None:
-                    await self._open(chat_id, feed)
                 asked = current and not feed.read
                 if asked:
-                    await self._read_first(chat_id, feed)  # offers what it reads to all that wait
+                    feed.held = []
+                try:
+                    if feed.subscription is None:
+                        await self._open(chat_id, feed)
+                    if asked:
+                        await self._read_first(chat_id, feed)  # offers what it reads to all that wait
+                finally:
+                    feed.release()
                 if feed.latest is not None:
                     watch.offer(feed.latest)
                 return asked
@@ -194,8 +210,10 @@ class Feeds:
         feed.subscription = subscription
 
     async def _read_first(self, chat_id: str, feed: _Feed) -> None:
+        read = None
         with suppress(NotFound):  # its first version will be pushed
-            feed.take(await self._read(chat_id))
+            read = await self._read(chat_id)
+        feed.release(read)
         feed.read = True
 
     async def _reach_server(self) -> None:

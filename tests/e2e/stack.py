@@ -103,7 +103,7 @@ class Stack:
             inbox_prefix=who.inbox_prefix,
             defaults=Settings(**settings),
             http_port=0,
-            drain_limit=timedelta(seconds=5),
+            drain_limit=timedelta(seconds=3),
         )
 
     async def engine(self, moments: Moments | None = None, **settings: timedelta) -> Server:

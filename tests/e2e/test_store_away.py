@@ -88,6 +88,21 @@ async def test_events_wait(stack: Stack, fragile: PostgresServer) -> None:
     assert versions == list(range(1, len(versions) + 1))
 
 
+async def test_an_end_without_the_store(stack: Stack, fragile: PostgresServer) -> None:
+    """An engine that holds what it cannot write ends at its drain limit; the next one has it."""
+    engine = await stack.engine()
+    chat = str(uuid4())
+
+    await fragile.kill()
+    queued = await stack.create(chat)
+    await stack.stop(engine)
+    await fragile.start()
+    await stack.engine()
+    await stack.pushes.until(chat, "creating")
+
+    assert queued.outcome == "queued"
+
+
 async def test_bad_bodies_meanwhile(stack: Stack, fragile: PostgresServer) -> None:
     """A bad body is refused as such whatever the store does; a good one is told to try again."""
     engine = await stack.engine()

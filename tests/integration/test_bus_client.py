@@ -273,6 +273,21 @@ async def test_nothing_falls_between_subscribing_and_reading(engine: Engine, cli
     assert {2, 3, 4} <= set(seen)
 
 
+async def test_an_old_push_before_the_first_read(engine: Engine, client: WorkspacedClient) -> None:
+    """A push that is said once more while a watch begins is not taken for the chat's current state."""
+    await engine.move(3, State.READY, push=False)
+
+    async def meanwhile() -> None:
+        await engine.push(2, State.CONNECTING)
+        await engine.push(4, State.FAILED)
+
+    engine.before_answer = meanwhile
+    async with client.watch(CHAT) as snapshots:
+        seen = await versions(snapshots, 4)
+
+    assert seen == [3, 4]
+
+
 async def test_old_and_doubled_pushes_are_dropped(engine: Engine, client: WorkspacedClient) -> None:
     """What an engine says again after a crash does not move a chat back."""
     await engine.move(5, State.STARTING)
