@@ -9,6 +9,7 @@ from statistics import median
 
 import latency
 import msgspec
+import reach
 import throughput
 import uvloop
 from figures import Spread
@@ -53,6 +54,22 @@ async def measure_latency(stack: Stack, members: list[Member]) -> Results:
     return found
 
 
+async def measure_reach(stack: Stack, members: list[Member]) -> Results:
+    """A dial beside a bare request, and asking for a workspace that is ready."""
+    dialed, bare, asked = await reach.dial(stack, members[0], 500 if QUICK else 2000)
+    again = await reach.create_again(stack, members[1], 300 if QUICK else 1000)
+    say(f"dial: {dialed}, {asked} requests to the engine\n  a bare request: {bare}")
+    say(f"create, of a workspace that is ready: {again}")
+    return {
+        "dial.dialed": dialed,
+        "dial.bare": bare,
+        "dial.p50_over_bare": dialed.p50 / bare.p50,
+        "dial.engine_requests": asked,
+        "create.ready": again,
+        "create.ready_p99_ms": again.p99,
+    }
+
+
 async def measure_throughput(stack: Stack, members: list[Member]) -> Results:
     """The full engine beside the bare pipeline, single transactions and pgbench."""
     engine, pipeline, naive = [], [], []
@@ -87,6 +104,7 @@ async def main() -> None:
     async with running_stack() as stack:
         members = await ready_chats(stack, CHATS)
         say(f"{CHATS} chats are ready")
+        results |= await measure_reach(stack, members)  # while all of them are ready
         results |= await measure_latency(stack, members)
         results |= await measure_throughput(stack, members)
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")

@@ -1,0 +1,70 @@
+"""What a chat daemon feels: dialing an agent beside a bare request to it, and asking for a workspace that is there."""
+
+import json
+import time
+
+from figures import Spread
+from fleet import Member, new_id
+from nats.aio.msg import Msg
+from stack import Stack
+
+from workspaced.bus.chat_client import WorkspacedClient
+from workspaced.bus.dial import ping_dialer
+
+
+async def dial(stack: Stack, member: Member, count: int) -> tuple[Spread, Spread, int]:
+    """Dialing anew each time, a bare request to the same agent in turn, and the requests to the engine meanwhile."""
+    client = WorkspacedClient(stack.admin)
+    build = (await client.get(member.chat)).build_id
+    answer = {"agent_id": member.agent, "build_id": build, "lifecycle": "ready", "at": member.at.isoformat()}
+    body = json.dumps(answer).encode()
+
+    async def pong(message: Msg) -> None:
+        await message.respond(body)
+
+    ping = f"ws.agent.{member.agent}.ping"
+    subscription = await stack.admin.subscribe(ping, cb=pong)
+    asked = 0
+
+    async def count_request(_message: Msg) -> None:
+        nonlocal asked
+        asked += 1
+
+    dialer = ping_dialer(client)
+    with await dialer.dial(member.chat):
+        dialer.drop(member.chat)
+    watcher = await stack.admin.subscribe("ws.api.>", cb=count_request)
+    dialed, bare = [], []
+    for _ in range(count):
+        began = time.perf_counter()
+        with await dialer.dial(member.chat):
+            dialed.append(time.perf_counter() - began)
+        dialer.drop(member.chat)
+        began = time.perf_counter()
+        await stack.admin.request(ping, b"{}", timeout=5)
+        bare.append(time.perf_counter() - began)
+    await dialer.close()
+    await watcher.unsubscribe()
+    await subscription.unsubscribe()
+    return Spread.of_seconds(dialed), Spread.of_seconds(bare), asked
+
+
+async def create_again(stack: Stack, member: Member, count: int) -> Spread:
+    """`create` for a chat whose workspace is ready, until the answer is there."""
+    snapshot = json.loads((await stack.admin.request("ws.api.get", json.dumps({"chat_id": member.chat}).encode())).data)
+    workspace = snapshot["workspace"]
+    took = []
+    for _ in range(count):
+        body = {
+            "chat_id": member.chat,
+            "request_id": new_id(),
+            "owner": {"id": workspace["owner_id"], "name": workspace["owner_name"]},
+            "organization_id": workspace["organization_id"],
+            "template_id": workspace["template_id"],
+        }
+        began = time.perf_counter()
+        reply = await stack.admin.request("ws.api.create", json.dumps(body).encode(), timeout=10)
+        took.append(time.perf_counter() - began)
+        if b'"exists"' not in reply.data:
+            raise RuntimeError(reply.data)
+    return Spread.of_seconds(took)
