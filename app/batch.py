@@ -1,8 +1,10 @@
 """From messages to committed rows: decode, load, decide, write. What cannot be used is set aside and stops nothing."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Final
 
@@ -10,7 +12,7 @@ from msgspec import Struct, field
 
 from workspaced.app.metrics import Metrics
 from workspaced.app.moments import Moments
-from workspaced.app.store_watch import StoreWatch
+from workspaced.app.store_watch import FIRST_WAIT, LONGEST_WAIT, StoreWatch
 from workspaced.app.typical import TypicalTimes
 from workspaced.bus.decode import decode
 from workspaced.bus.stored import Stored
@@ -75,6 +77,8 @@ class Decider:
         self._store, self._watch = store, watch
         self._clock, self._ids, self._defaults = clock, ids, defaults
         self._typical, self._metrics, self._moments = typical, metrics, moments
+        self._entering = asyncio.Lock()
+        """Batches ask for their locks in the order in which they were taken, so that none overtakes on a workspace."""
 
     async def decide(self, inputs: Sequence[Input]) -> Decided:
         """Decide and commit, however long the store is away.
@@ -96,7 +100,7 @@ class Decider:
         return (await self.decide(inputs[:half])).join(await self.decide(inputs[half:]))
 
     async def _together(self, inputs: Sequence[Input]) -> Decided:
-        conflicts = 0
+        conflicts, outages = 0, 0
         while True:
             try:
                 return await self._once(inputs)
@@ -109,10 +113,15 @@ class Decider:
             except Unavailable as error:
                 self._watch.lost(error)
                 await self._watch.back()
+                # It may answer and yet be of no use, read-only or without a table: not again at once, then.
+                await asyncio.sleep(min(outages * FIRST_WAIT, LONGEST_WAIT).total_seconds())
+                outages += 1
 
     async def _once(self, inputs: Sequence[Input]) -> Decided:
         began, dead = time.monotonic(), []
-        async with self._store.batch(needs_of(inputs)) as batch:
+        async with AsyncExitStack() as stack:
+            async with self._entering:
+                batch = await stack.enter_async_context(self._store.batch(needs_of(inputs)))
             await self._moments.reach("after_load")
             world = World(batch.loaded, self._clock(), self._ids, self._defaults, self._typical.of)
             if asked := names_asked(world, inputs):

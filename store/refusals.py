@@ -32,6 +32,7 @@ LATER = (
     asyncpg.ReadOnlySQLTransactionError,  # a standby: the failover is not over
     asyncpg.InvalidAuthorizationSpecificationError,  # a password that is being changed
     asyncpg.InvalidCatalogNameError,
+    asyncpg.SyntaxOrAccessError,  # a table or a right that is missing: an operator's to mend, no message's fault
 )
 
 
