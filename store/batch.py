@@ -9,7 +9,7 @@ from workspaced.fsm.errors import VersionConflict, WorkspacedError
 from workspaced.fsm.rows import Changes, Loaded, Needs
 from workspaced.fsm.state import MACHINE_VERSION
 from workspaced.store.queries import query
-from workspaced.store.refusals import in_our_words
+from workspaced.store.refusals import in_a_batch
 from workspaced.store.rowset import changes_arguments, loaded_from
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class PostgresBatch:
         self._failed: WorkspacedError | None = None
 
     async def __aenter__(self) -> Self:
-        with in_our_words():
+        with in_a_batch():
             async with AsyncExitStack() as stack:  # a failure in here gives the connection back
                 self._connection = await stack.enter_async_context(self._pool.acquire())
                 await stack.enter_async_context(self._connection.transaction())
@@ -59,7 +59,7 @@ class PostgresBatch:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with in_our_words():
+        with in_a_batch():
             if error is not None:
                 await self._stack.__aexit__(kind, error, trace)
             elif self._failed is not None:  # the caller swallowed it; a commit would keep half of what was decided
@@ -71,7 +71,7 @@ class PostgresBatch:
     async def taken_names(self, names: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         """Those of the (owner id, lower-case name) pairs that a live workspace has and has not given up."""
         owners, wanted = [owner for owner, _ in names], [name for _, name in names]
-        with in_our_words():
+        with in_a_batch():
             rows = await self._connection.fetch(query("taken_names"), owners, wanted)
         return {(row["owner_id"], row["name"]) for row in rows}
 
@@ -82,7 +82,7 @@ class PostgresBatch:
         a value or a row is not acceptable, Unavailable when the store is away; the transaction is over then.
         """
         try:
-            with in_our_words():
+            with in_a_batch():
                 written = await self._connection.fetchval(query("write"), *changes_arguments(changes, MACHINE_VERSION))
             if written != len(changes.chats):
                 missing = len(changes.chats) - written

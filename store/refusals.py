@@ -32,7 +32,6 @@ LATER = (
     asyncpg.ReadOnlySQLTransactionError,  # a standby: the failover is not over
     asyncpg.InvalidAuthorizationSpecificationError,  # a password that is being changed
     asyncpg.InvalidCatalogNameError,
-    asyncpg.SyntaxOrAccessError,  # a table or a right that is missing: an operator's to mend, no message's fault
 )
 
 
@@ -52,6 +51,16 @@ def in_our_words() -> Iterator[None]:
             # asyncpg's own DataError: a value that it cannot send. It must not look like a lost connection.
             raise RefusedByStore(detail=first_line(error)) from error
         raise Unavailable from error  # without detail: this one goes out to callers
+
+
+@contextmanager
+def in_a_batch() -> Iterator[None]:
+    """As `in_our_words`; a table or a right that is missing is an operator's to mend, and no message's fault."""
+    try:
+        with in_our_words():
+            yield
+    except asyncpg.SyntaxOrAccessError as error:
+        raise Unavailable from error
 
 
 def first_line(error: Exception) -> str:

@@ -156,6 +156,6 @@ async def test_the_command(rested: Stack) -> None:
         {
             "invariant": "versions_gap_free",
             "ids": {"chat_id": READY},
-            "detail": "version 7, but 6 transitions from 1 to 6",
+            "detail": "version 8, but 7 transitions from 1 to 7",
         }
     ]
