@@ -70,6 +70,8 @@ class AgentClient:
         self._options: dict[str, Any] = {}
         self._state: _State | None = None
         self._untold: deque[_State] = deque()
+        self._telling = False
+        """The first of the untold is on its way: who asks now is to get another one, for it may have been stored."""
         self._connected_untold = False
         self._restarted = restarted
         self._closing = False
@@ -174,7 +176,7 @@ class AgentClient:
 
     def _say_again(self) -> None:
         self._connected_untold = True
-        if self._state is not None and not self._untold:
+        if self._state is not None and len(self._untold) <= self._telling:
             self._untold.append(self._state)
         self._wake()
 
@@ -186,7 +188,11 @@ class AgentClient:
         while True:
             if self._untold and (self._restarted or not self._connected_untold):
                 state = self._untold[0]
-                await self._store("lifecycle", LifecycleChanged(*connection, state.name, **self._stamp(state)))
+                self._telling = True
+                try:
+                    await self._store("lifecycle", LifecycleChanged(*connection, state.name, **self._stamp(state)))
+                finally:
+                    self._telling = False
                 self._untold.popleft()
                 self._restarted = False
             elif self._connected_untold:
