@@ -22,5 +22,3 @@ async def test_a_missing_table_costs_no_message(stack: Stack) -> None:
     assert queued.outcome == "queued"
     assert (await stack.client.get(chat)).version == 1
     assert (await stack.client.dead()).messages == ()
-
-
