@@ -83,6 +83,12 @@ class Watch:
             await self._news.wait()
         return self._backlog.popleft()
 
+    def waiting(self) -> list[Snapshot]:
+        """What has come and was not read yet, oldest first; does not wait."""
+        waiting = list(self._backlog)
+        self._backlog.clear()
+        return waiting
+
     def offer(self, snapshot: Snapshot) -> None:
         """Keep `snapshot` for the reader if it is newer than the last one."""
         if snapshot.version > self._version:

@@ -1,6 +1,7 @@
 """One NATS server and one Postgres per test worker, and what a test needs of them."""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,8 +13,9 @@ from tests.servers import Connections, fresh_database, remove_streams
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.embedded_postgres import PostgresServer
 
-# A busy machine is no fault of the code: examples have no time limit.
-hypothesis.settings.register_profile("unhurried", deadline=None)
+# A busy machine is no fault of the code: examples have no time limit. CI tries the same examples each time, so that it
+# judges a change and not its luck; `make test` tries new ones.
+hypothesis.settings.register_profile("unhurried", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("unhurried")
 
 

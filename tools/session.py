@@ -93,8 +93,10 @@ class Session:
     async def _until(self, decisive: Callable[[Snapshot], bool]) -> None:
         while not self.stopped and not decisive(self.newest):
             snapshot = await self._next()
-            if snapshot is not None and snapshot.version > self.newest.version:
-                self._newest = snapshot
+            # Who stops waiting is told the newest there is, also what came in the same moment.
+            for came in self._watch.waiting() if snapshot is None else [snapshot]:
+                if came.version > self.newest.version:
+                    self._newest = came
 
     async def _next(self) -> Snapshot | None:
         try:

@@ -62,11 +62,13 @@ def test_dead_keeps_the_original(case: tuple[Callable[..., str], Callable[..., o
 
 @given(st.text())
 def test_parse_is_total(text: str) -> None:
-    """Any text that is no subject of ours is refused with one of the two reasons."""
-    with pytest.raises(UndecodableMessage) as caught:
-        subjects.parse(text)
+    """Any text is a subject of ours, which hypothesis may guess, or refused with one of the two reasons."""
+    try:
+        parsed: object = subjects.parse(text)
+    except UndecodableMessage as refused:
+        parsed = refused.reason
 
-    assert caught.value.reason in {"bad_subject", "unknown_kind"}
+    assert parsed in {"bad_subject", "unknown_kind"} or not isinstance(parsed, str)
 
 
 @given(st.text())
