@@ -16,7 +16,7 @@ from nats.aio.client import Client
 from workspaced.app.batch import INTERNAL, Decided, Decider, decode_all
 from workspaced.app.metrics import Metrics
 from workspaced.app.moments import Moments
-from workspaced.bus.announce import effect_message, push_message
+from workspaced.bus.announce import effect_message, messages_of
 from workspaced.bus.ask import refusal_message, reply_message
 from workspaced.bus.dead import dead_message
 from workspaced.bus.decode import reply_inbox, server_that_connected
@@ -137,9 +137,7 @@ def _messages(decided: Decided) -> list[Message]:
     """All that is to be said: what each row recorded, the announcements, and last the answers."""
     messages = []
     for said in decided.said:
-        for row in (*said.replayed, *said.transitions):
-            messages += [effect_message(effect, row.at) for effect in row.effects]
-            messages.append(push_message(row))
+        messages += messages_of((*said.replayed, *said.transitions))
         messages += [effect_message(effect, said.at) for effect in said.effects]
     return messages + [_answer(answer) for said in decided.said for answer in said.answers]
 
