@@ -226,3 +226,33 @@ class Scene:
         self.connector.succeed(len(self.connector.dialed) - 1)
         (await task).give_back()
         self.engine.requests = 0
+
+
+# --- what a dial comes to ---------------------------------------------------------------------------------------------
+
+NO_AGENT = "workspace has no running agent; it is likely stopped. Use start_workspace to start it"
+NO_WORKSPACE = "no workspace is associated with this chat; use create_workspace to make one"
+TIMED_OUT = "connection to the workspace agent timed out; it may be reachable on the next attempt"
+DISCONNECTED = (
+    "the workspace agent has been disconnected for at least 90 seconds; call stop_workspace and then start_workspace"
+)
+NEVER = (
+    "the workspace agent never connected and its connection timeout has elapsed; "
+    "call stop_workspace and then start_workspace"
+)
+REPORT = {"chat_id": CHAT, "workspace_id": WORKSPACE, "build_id": BUILD, "agent_id": AGENT}
+
+Dial = asyncio.Task[Borrowed[Any]]
+
+
+def failed(dial: Dial) -> tuple[str, str]:
+    """Class and text of a dial's error."""
+    assert dial.done()
+    error = dial.exception()
+    assert isinstance(error, DialError)
+    return type(error).__name__, str(error)
+
+
+def named(scene: Scene) -> list[dict[str, str]]:
+    """Which triples were reported as not reachable."""
+    return [{name: report[name] for name in REPORT} for report in scene.engine.reports]

@@ -12,14 +12,15 @@ from tests.dialing import (
     OTHER_AGENT,
     OTHER_BUILD,
     OTHER_WORKSPACE,
+    TIMED_OUT,
     Scene,
     a_workspace,
     ambiguous,
     bound,
     building,
+    failed,
 )
 from tests.fake_clock import settle
-from tests.unit.test_dial_scenarios import TIMED_OUT, failed
 from workspaced.bus.dial import Dialer
 from workspaced.bus.dial_errors import ConnectorMissing
 from workspaced.fsm.snapshot import Snapshot

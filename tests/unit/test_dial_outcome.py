@@ -8,14 +8,18 @@ import pytest
 from tests.bus_messages import AGENT, CHAT
 from tests.dialing import (
     AWAY,
+    NO_AGENT,
     OTHER_AGENT,
     OTHER_BUILD,
+    TIMED_OUT,
     Scene,
     bound,
+    failed,
+    named,
     stopped,
 )
 from tests.fake_clock import settle
-from tests.unit.test_dial_scenarios import NO_AGENT, TIMED_OUT, failed, named
+from workspaced.bus import dial_errors
 from workspaced.bus.dial import Dialer
 from workspaced.bus.dial_errors import DialError
 from workspaced.fsm.errors import Unavailable
@@ -259,3 +263,10 @@ async def test_old_pushes_change_nothing() -> None:
 def test_errors_are_ours() -> None:
     """Whoever catches WorkspacedError catches them."""
     assert DialError.__mro__[1].__name__ == "WorkspacedError"
+
+
+def test_every_error_has_a_word() -> None:
+    """Its own, for programs."""
+    kinds = [kind for kind in vars(dial_errors).values() if isinstance(kind, type) and issubclass(kind, DialError)]
+
+    assert len({kind.code for kind in kinds}) == len(kinds)

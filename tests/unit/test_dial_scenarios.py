@@ -6,50 +6,29 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.bus_messages import AGENT, BUILD, CHAT, WORKSPACE, a_snapshot
+from tests.bus_messages import AGENT, CHAT, WORKSPACE, a_snapshot
 from tests.dialing import (
     AWAY,
+    DISCONNECTED,
+    NEVER,
+    NO_AGENT,
+    NO_WORKSPACE,
     OTHER_AGENT,
     OTHER_BUILD,
     OTHER_WORKSPACE,
+    REPORT,
+    TIMED_OUT,
     Scene,
     ambiguous,
     bound,
     building,
     deleted,
+    failed,
+    named,
     stopped,
 )
 from tests.fake_clock import settle
-from workspaced.bus import dial_errors
 from workspaced.bus.dial_errors import DialError
-from workspaced.bus.lent import Borrowed
-
-NO_AGENT = "workspace has no running agent; it is likely stopped. Use start_workspace to start it"
-NO_WORKSPACE = "no workspace is associated with this chat; use create_workspace to make one"
-TIMED_OUT = "connection to the workspace agent timed out; it may be reachable on the next attempt"
-DISCONNECTED = (
-    "the workspace agent has been disconnected for at least 90 seconds; call stop_workspace and then start_workspace"
-)
-NEVER = (
-    "the workspace agent never connected and its connection timeout has elapsed; "
-    "call stop_workspace and then start_workspace"
-)
-REPORT = {"chat_id": CHAT, "workspace_id": WORKSPACE, "build_id": BUILD, "agent_id": AGENT}
-
-Dial = asyncio.Task[Borrowed[Any]]
-
-
-def failed(dial: Dial) -> tuple[str, str]:
-    """Class and text of a dial's error."""
-    assert dial.done()
-    error = dial.exception()
-    assert isinstance(error, DialError)
-    return type(error).__name__, str(error)
-
-
-def named(scene: Scene) -> list[dict[str, str]]:
-    """Which triples were reported as not reachable."""
-    return [{name: report[name] for name in REPORT} for report in scene.engine.reports]
 
 
 async def rebuilt_unnoticed() -> Scene:
@@ -403,10 +382,3 @@ async def test_b21_two_agents() -> None:
     scene = Scene(ambiguous())
 
     assert failed(await scene.begun()) == ("AgentNotFound", "find chat agent: multiple agents match")
-
-
-def test_every_error_has_a_word() -> None:
-    """Its own, for programs."""
-    kinds = [kind for kind in vars(dial_errors).values() if isinstance(kind, type) and issubclass(kind, DialError)]
-
-    assert len({kind.code for kind in kinds}) == len(kinds)
