@@ -207,3 +207,13 @@ def test_the_order_of_one_instant() -> None:
         engine.hear((LifecycleChanged("A", 1, first), NOW))  # type: ignore[arg-type]  # lifecycles
         engine.hear((LifecycleChanged("A", 1, second), NOW))  # type: ignore[arg-type]  # lifecycles
         assert engine.facts.agents[0].lifecycle == "ready"
+
+
+def test_the_end_of_an_older_connection() -> None:
+    """The agent has come back meanwhile: it stays connected."""
+    engine = Engine(facts_with(a_build(status="succeeded", agents_told=True), an_agent()))
+    engine.hear((AgentConnected("A", 2), NOW))
+
+    engine.hear((AgentDisconnected("A", 1), NOW + timedelta(seconds=1)))
+
+    assert engine.facts.agents[0].connected
