@@ -32,7 +32,7 @@ from workspaced.fsm.commands import COMMANDS
 from workspaced.fsm.errors import NotFound, Unavailable
 from workspaced.fsm.facts import Facts, job_status
 from workspaced.fsm.rows import Needs, TransitionRow
-from workspaced.fsm.settings import Settings, settings_from
+from workspaced.fsm.settings import Settings, settings_in_force
 from workspaced.fsm.snapshot import Snapshot, take_snapshot
 from workspaced.store.port import Store
 
@@ -103,7 +103,8 @@ class Api:
         build = next((known for known in loaded.builds if known.workspace_id == chat.workspace_id), None)
         agents = tuple(known for known in loaded.agents if known.workspace_id == chat.workspace_id)
         facts = Facts(workspace, build, agents) if workspace else None
-        return self._snapshot(chat, facts, settings_from(loaded.settings, self._defaults))
+        settings, _ = settings_in_force(loaded.settings, self._defaults)
+        return self._snapshot(chat, facts, settings)
 
     def _snapshot(self, chat: Chat, facts: Facts | None, settings: Settings) -> Snapshot:
         typical = self._typical.of(facts.workspace.template_id, chat.state) if facts else None
@@ -120,7 +121,7 @@ class Api:
                 after=request.after,
             )
             return WorkspaceList(tuple(_workspace(facts, chats) for facts, chats in workspaces), after)
-        settings = settings_from(await self._store.settings(), self._defaults)
+        settings, _ = settings_in_force(await self._store.settings(), self._defaults)
         chats, after = await self._store.chats(
             state=request.state,
             owner_id=request.owner_id,

@@ -22,7 +22,7 @@ from workspaced.bus.streams import is_served
 from workspaced.fsm.catalogue import check_template
 from workspaced.fsm.errors import NotFound
 from workspaced.fsm.ids import Ids
-from workspaced.fsm.settings import Settings, settings_as_texts, settings_from
+from workspaced.fsm.settings import Settings, settings_as_texts, settings_from, settings_in_force
 from workspaced.store.port import Store
 
 PAGE: Final = 10
@@ -86,7 +86,8 @@ class Catalogue:
 
     async def _settings(self, body: bytes) -> SettingsReply:
         decode_request(body, Empty)
-        return SettingsReply(settings_as_texts(settings_from(await self._store.settings(), self._defaults)))
+        settings, _ = settings_in_force(await self._store.settings(), self._defaults)
+        return SettingsReply(settings_as_texts(settings))
 
     async def _put_settings(self, body: bytes) -> SettingsReply:
         request = decode_request(body, PutSettings)

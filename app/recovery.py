@@ -21,7 +21,7 @@ from workspaced.fsm.effects import JobLimit, LinkLost, SetTimer
 from workspaced.fsm.facts import Build, job_status
 from workspaced.fsm.ids import Ids
 from workspaced.fsm.rows import Needs
-from workspaced.fsm.settings import Settings, settings_from
+from workspaced.fsm.settings import Settings, settings_in_force
 from workspaced.fsm.world import World
 from workspaced.store.port import Store
 
@@ -93,7 +93,9 @@ class Recovery:
         async with aclosing(self._store.timers(only_overdue_at)) as timers:
             async for timer in timers:
                 yield timer
-        settings = settings_from(await self._store.settings(), self._defaults)
+        settings, faults = settings_in_force(await self._store.settings(), self._defaults)
+        for fault in faults:
+            _log.warning("the stored setting %s is passed over: %s", fault.field, fault.detail)
         async with aclosing(self._store.unfinished_builds()) as builds:
             async for build in builds:
                 timer = _limit(build, settings)

@@ -48,21 +48,41 @@ def check_setting(name: str, text: str) -> timedelta:
 
 def settings_from(texts: dict[str, str], defaults: Settings | None = None) -> Settings:
     """`defaults` with `texts` over them. Raises BadRequest that names every bad setting at once."""
+    spans, faults = _read(texts)
+    if faults:
+        raise BadRequest(
+            f"{faults[0].field}: {faults[0].detail}",
+            code="invalid_setting",
+            field=faults[0].field,
+            validations=faults,
+        )
+    return _over(defaults or Settings(), spans)
+
+
+def settings_in_force(stored: dict[str, str], defaults: Settings) -> tuple[Settings, tuple[Validation, ...]]:
+    """`defaults` with what is stored over them, and the faults of what is stored.
+
+    Nobody is stopped by a row that was written by hand or by a newer release: it is passed over, and a TTL that cannot
+    be read is none (domain.md 4.2).
+    """
+    spans, faults = _read(stored)
+    if any(fault.field == "workspace_ttl" for fault in faults):
+        spans["workspace_ttl"] = timedelta(0)
+    return _over(defaults, spans), faults
+
+
+def _read(texts: dict[str, str]) -> tuple[dict[str, timedelta], tuple[Validation, ...]]:
     spans, faults = {}, []
     for name, text in texts.items():
         try:
             spans[name] = check_setting(name, text)
         except BadRequest as error:
             faults.append(Validation(name, str(error)))
-    if faults:
-        raise BadRequest(
-            f"{faults[0].field}: {faults[0].detail}",
-            code="invalid_setting",
-            field=faults[0].field,
-            validations=tuple(faults),
-        )
-    base = defaults or Settings()
-    return Settings(**{name: spans.get(name, getattr(base, name)) for name in NAMES})
+    return spans, tuple(faults)
+
+
+def _over(defaults: Settings, spans: dict[str, timedelta]) -> Settings:
+    return Settings(**{name: spans.get(name, getattr(defaults, name)) for name in NAMES})
 
 
 def settings_as_texts(settings: Settings) -> dict[str, str]:

@@ -19,7 +19,7 @@ from workspaced.fsm.facts import Agent, Build, Facts, Workspace
 from workspaced.fsm.ids import Ids
 from workspaced.fsm.inputs import Input
 from workspaced.fsm.rows import Changes, ChatWrite, Departure, InputRow, Loaded, StaleRow, TransitionRow
-from workspaced.fsm.settings import Settings, settings_from
+from workspaced.fsm.settings import Settings, settings_in_force
 from workspaced.fsm.snapshot import Snapshot, Typical, take_snapshot
 from workspaced.fsm.state import WAITING, State
 from workspaced.fsm.template import Template, TemplateVersion
@@ -58,7 +58,7 @@ class World:
         self.now, self.ids, self.typical = now, ids, typical
         self.received = now
         """When the stream stored the input that is being applied."""
-        self.settings = settings_from(loaded.settings, defaults) if loaded.settings else defaults
+        self.settings, _ = settings_in_force(loaded.settings, defaults)
         self.templates: Mapping[str, Template] = {template.id: template for template in loaded.templates}
         self.versions: Mapping[str, TemplateVersion] = {version.id: version for version in loaded.versions}
         self.facts = _facts(loaded)

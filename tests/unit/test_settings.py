@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from workspaced.fsm.errors import BadRequest
-from workspaced.fsm.settings import NAMES, Settings, check_setting, settings_as_texts, settings_from
+from workspaced.fsm.settings import NAMES, Settings, check_setting, settings_as_texts, settings_from, settings_in_force
 
 DEFAULTS = {
     "creating_deadline": "10m",
@@ -77,3 +77,13 @@ def test_all_faults_are_named_at_once() -> None:
 def test_no_ttl(text: str) -> None:
     """Empty or zero: none."""
     assert check_setting("workspace_ttl", text) == timedelta(0)
+
+
+def test_stored_rows_that_nobody_can_use_are_passed_over() -> None:
+    """The others count, the faults are told, and a TTL that cannot be read is none."""
+    base = settings_from({"workspace_ttl": "8h", "binding_deadline": "7s"})
+
+    found, faults = settings_in_force({"tempo": "1s", "binding_deadline": "", "workspace_ttl": "-1h"}, base)
+
+    assert found == settings_from({"workspace_ttl": ""}, base)
+    assert [fault.field for fault in faults] == ["tempo", "binding_deadline", "workspace_ttl"]
