@@ -123,6 +123,10 @@ async def test_plans_made_while_tables_are_empty_reach_the_indexes_too(database:
 
     assert scans(plan) <= SMALL
     assert "Hash Join" not in plan
+    for index in ("workspaces_pkey", "chats_pkey", "inputs_pkey", "transitions_input", "agents_build"):
+        assert index in plan
+    for whole in ("transitions_pkey", "agents_pkey"):
+        assert whole not in plan, "read from end to end, in order"
 
 
 async def test_history_is_a_range_of_the_primary_key(filled: PostgresStore) -> None:

@@ -39,19 +39,23 @@ i as materialized (
     select i.key
     from unnest($7::uuid[], $8::text[]) as r (chat_id, request_id)
     join workspaced.inputs as i on i.chat_id = r.chat_id and i.request_id = r.request_id
+),
+-- Found before they are sorted: for a table that it thinks small the planner would read the whole index in order.
+a as materialized (
+    select a.* from b join workspaced.agents as a on a.build_id = b.id
+),
+c as materialized (
+    select c.* from workspaced.chats as c where c.id in (select id from concerned)
+),
+s as materialized (
+    select * from workspaced.transitions where input_key = any ($6::text[])
 )
 select
     (select coalesce(json_object_agg(name, text), '{}') from workspaced.settings) as settings,
     (select coalesce(json_agg(row_to_json(w) order by w.id), '[]') from w) as workspaces,
     (select coalesce(json_agg(row_to_json(b) order by b.workspace_id), '[]') from b) as builds,
-    (
-        select coalesce(json_agg(row_to_json(a) order by a.id), '[]')
-        from b join workspaced.agents as a on a.build_id = b.id
-    ) as agents,
-    (
-        select coalesce(json_agg(row_to_json(c) order by c.id), '[]')
-        from workspaced.chats as c where c.id in (select id from concerned)
-    ) as chats,
+    (select coalesce(json_agg(row_to_json(a) order by a.id), '[]') from a) as agents,
+    (select coalesce(json_agg(row_to_json(c) order by c.id), '[]') from c) as chats,
     (select coalesce(json_agg(row_to_json(t) order by t.id), '[]') from t) as templates,
     (
         select coalesce(json_agg(row_to_json(v) order by v.id), '[]')
@@ -62,10 +66,7 @@ select
         select coalesce(json_agg(row_to_json(r) order by r.key), '[]')
         from i join workspaced.inputs as r on r.key = i.key
     ) as inputs,
-    (
-        select coalesce(json_agg(row_to_json(s) order by s.chat_id, s.version), '[]')
-        from workspaced.transitions as s where s.input_key = any ($6::text[])
-    ) as transitions,
+    (select coalesce(json_agg(row_to_json(s) order by s.chat_id, s.version), '[]') from s) as transitions,
     (
         select coalesce(json_agg(row_to_json(d) order by d.server_id, d.client_id), '[]')
         from unnest($3::text[], $4::bigint[]) as c (server_id, client_id)
