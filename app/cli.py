@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "settings": ("settings", "Get and put the settings that change at run time."),
     "dead": ("dead", "List, show, send again and drop messages that nobody could use."),
     "audit": ("audit", "Check what must always hold: nothing lost, nothing doubled, nothing left behind."),
+    "prune": ("prune", "Forget history older than a time."),
     "mcp": ("mcp", "Serve the workspace tools to language models, by the Model Context Protocol."),
     "serve": ("serve", "Run an engine."),
     "provisioner": ("provisioner", "Run a local provisioner."),
