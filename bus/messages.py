@@ -246,6 +246,18 @@ class DeadList(Struct, frozen=True):
 # --- templates and settings -------------------------------------------------------------------------------------------
 
 
+class TemplateToPut(Template, frozen=True, kw_only=True):
+    """A template as its author writes it: one without `id` gets one."""
+
+    id: Id | None = None  # type: ignore[assignment]  # wider than what is stored: it is made before that
+
+
+class PutTemplate(Struct, frozen=True):
+    """`templates.put`: makes the template, or replaces the one of that id."""
+
+    template: TemplateToPut
+
+
 class TemplateRequest(Struct, frozen=True):
     """`templates.get` and `templates.delete`."""
 

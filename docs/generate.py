@@ -11,12 +11,20 @@ from pathlib import Path
 from workspaced.app import variables
 from workspaced.app.audit import INVARIANTS
 from workspaced.app.cli import COMMANDS
+from workspaced.app.contract import files, page
 from workspaced.app.metrics import Metrics
 from workspaced.bus import streams
 from workspaced.fsm.machine import diagram, table
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/cli.md", "docs/operations.md", "docs/reliability.md", "docs/settings.md")
+PAGES = (
+    "README.md",
+    "docs/cli.md",
+    "docs/operations.md",
+    "docs/protocol.md",
+    "docs/reliability.md",
+    "docs/settings.md",
+)
 
 
 def metrics() -> str:
@@ -64,6 +72,14 @@ PARTS: dict[str, Callable[[], str]] = {
     "streams": stream_table,
     "commands": commands,
     "invariants": invariants,
+    "contract-requests": page.requests,
+    "contract-errors": page.errors,
+    "contract-subjects": page.subjects,
+    "contract-internal": page.internal,
+    "contract-dead": page.dead_reasons,
+    "contract-headers": page.headers,
+    "contract-bodies": page.bodies,
+    "contract-golden": lambda: page.golden("chat"),
     "settings-where": lambda: settings(variables.WHERE),
     "settings-stored": lambda: settings(variables.SETTINGS),
     "settings-engine": lambda: settings(variables.ENGINE),
@@ -85,13 +101,15 @@ def regenerated(text: str) -> str:
 def main() -> int:
     """0 when all is as it should be."""
     stale = []
-    for page in PAGES:
-        path = ROOT / page
+    for name in PAGES:
+        path = ROOT / name
         text = path.read_text()
         if (wanted := regenerated(text)) != text:
-            stale.append(page)
+            stale.append(name)
             if "--check" not in sys.argv:
                 path.write_text(wanted)
+    if "--check" not in sys.argv:
+        stale += [str(path.relative_to(ROOT)) for path in files.write(ROOT / "docs" / "contract")]
     if stale:
         print(f"{'out of date' if '--check' in sys.argv else 'written'}: {', '.join(stale)}")
     return 1 if stale and "--check" in sys.argv else 0

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, field
 
 from workspaced.fsm.values import Id, Parameters
 
@@ -11,6 +11,11 @@ TemplateName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", mi
 Tag = Annotated[str, Meta(pattern=r"^[a-z0-9-]+$", min_length=1, max_length=64)]
 Text = Annotated[str, Meta(max_length=65_536)]
 Milliseconds = Annotated[int, Meta(ge=1, le=3_155_760_000_000)]
+
+
+def no_source() -> Raw:
+    """JSON's `null`, for templates that name no source."""
+    return Raw(b"null")
 
 
 class Option(Struct, frozen=True, omit_defaults=True):
@@ -79,7 +84,7 @@ class Template(Struct, frozen=True):
     deleted: bool = False
     has_external_agent: bool = False
     provisioner: Tag = "local"
-    source: Raw = Raw(b"null")
+    source: Raw = field(default_factory=no_source)
     """What the provisioner runs: any JSON, opaque to the engine."""
     require_active_version: bool = False
     allow_user_cancel: bool = True
@@ -96,5 +101,5 @@ class TemplateVersion(Struct, frozen=True):
     template_id: str
     parameters: tuple[Parameter, ...] = ()
     presets: tuple[Preset, ...] = ()
-    source: Raw = Raw(b"null")
+    source: Raw = field(default_factory=no_source)
     created_at: datetime | None = None
