@@ -30,8 +30,9 @@ def check(name: str, part: str, value: object) -> None:
 
 def name_of(subject: str) -> str:
     """The channel that a subject belongs to."""
-    (name,) = [name for name, form in ADDRESSES.items() if form.fullmatch(subject)]
-    return name
+    found = [name for name, form in ADDRESSES.items() if form.fullmatch(subject)]
+    assert len(found) == 1, subject
+    return str(found[0])
 
 
 async def ask(stack: Stack, verb: str, **body: object) -> dict[str, Any]:
