@@ -59,7 +59,8 @@ class Provisioner:
         self._agents: Client | None = None
         self._news = asyncio.Condition()
         self._jobs: list[Body] = []
-        self._seen: set[str] = set()
+        self.seen: set[str] = set()
+        """The ids of all jobs that came."""
         self.doubled: list[Body] = []
         """Jobs that were on the queue before."""
         self.cancels: list[Body] = []
@@ -144,8 +145,8 @@ class Provisioner:
             await message.ack()
             job = json.loads(message.data)
             async with self._news:
-                (self.doubled if job["job_id"] in self._seen else self._jobs).append(job)
-                self._seen.add(job["job_id"])
+                (self.doubled if job["job_id"] in self.seen else self._jobs).append(job)
+                self.seen.add(job["job_id"])
                 self._news.notify_all()
 
     async def _on_cancel(self, message: Msg) -> None:
