@@ -11,10 +11,10 @@ from typing import Final
 from msgspec import Struct, field
 
 from workspaced.app.metrics import Metrics
-from workspaced.app.moments import Moments
 from workspaced.app.store_watch import FIRST_WAIT, LONGEST_WAIT, StoreWatch
 from workspaced.app.typical import TypicalTimes
 from workspaced.bus.decode import decode
+from workspaced.bus.moments import Moments
 from workspaced.bus.stored import Stored
 from workspaced.fsm.apply import apply
 from workspaced.fsm.errors import ErrorBody, Unavailable, UndecodableMessage, VersionConflict, WorkspacedError

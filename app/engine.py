@@ -15,12 +15,12 @@ from nats.aio.client import Client
 
 from workspaced.app.batch import INTERNAL, Decided, Decider, decode_all
 from workspaced.app.metrics import Metrics
-from workspaced.app.moments import Moments
 from workspaced.bus.announce import effect_message, messages_of
 from workspaced.bus.ask import refusal_message, reply_message
 from workspaced.bus.dead import dead_message
 from workspaced.bus.decode import reply_inbox, server_that_connected
 from workspaced.bus.messages import Reply
+from workspaced.bus.moments import Moments
 from workspaced.bus.publish import Message, NotStored, Publisher
 from workspaced.bus.pull import Intake, ack, nak, term, working
 from workspaced.bus.stored import Stored

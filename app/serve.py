@@ -17,13 +17,13 @@ from workspaced.app.config import ServeConfig
 from workspaced.app.engine import Engine
 from workspaced.app.health import HealthServer, Page, plain
 from workspaced.app.metrics import Metrics
-from workspaced.app.moments import Moments
 from workspaced.app.recovery import Recovery
 from workspaced.app.store_watch import StoreWatch
 from workspaced.app.typical import TypicalTimes
 from workspaced.bus import streams, subjects
 from workspaced.bus.ask import Asker
 from workspaced.bus.connection import open_connection
+from workspaced.bus.moments import Moments
 from workspaced.bus.publish import Publisher
 from workspaced.bus.pull import Intake
 from workspaced.bus.service import Service

@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 
 from workspaced.bus import subjects
+from workspaced.bus.moments import Moments
 from workspaced.bus.until_stored import publish_until_stored
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, AgentEvent, LifecycleChanged
 from workspaced.fsm.values import Connection, Lifecycle
@@ -53,6 +54,7 @@ class AgentClient:
         *,
         restarted: bool = False,
         on_trouble: Observer | None = None,
+        moments: Moments | None = None,
     ) -> None:
         """`restarted`: an earlier process was this agent, so this one's first lifecycle is told before `connected`.
 
@@ -65,6 +67,7 @@ class AgentClient:
         self._resyncs = {subjects.resync(), subjects.resync(workspace_id)}
         self._ping = subjects.ping(agent_id)
         self._on_trouble = on_trouble or (lambda _: None)
+        self._moments = moments or Moments()
         self._nc = Client()
         self._servers: list[str] = []
         self._options: dict[str, Any] = {}
@@ -209,7 +212,9 @@ class AgentClient:
         return stamp | {"at": state.at, "exit_code": state.exit_code} if state else stamp
 
     async def _store(self, kind: str, report: AgentEvent) -> None:
+        await self._moments.reach(f"before_{kind}")
         await publish_until_stored(self._nc, self._kinds[kind], msgspec.json.encode(report), report.id)
+        await self._moments.reach(f"{kind}_told")
 
     async def _on_resync(self, _: Msg) -> None:
         self._say_again()

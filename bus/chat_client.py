@@ -15,6 +15,7 @@ from workspaced.bus.codec import decoder
 from workspaced.bus.connection import CONNECT_LIMIT, open_connection
 from workspaced.bus.follow_logs import LogFollow, LogFollows
 from workspaced.bus.messages import Push, Reply
+from workspaced.bus.moments import Moments
 from workspaced.bus.request import Patience, request
 from workspaced.bus.watch import Feeds, Follower, Watch
 from workspaced.fsm.commands import (
@@ -46,11 +47,12 @@ class WorkspacedClient:
     again after `Unavailable` or outcome `queued`.
     """
 
-    def __init__(self, connection: Client, patience: Patience | None = None) -> None:
+    def __init__(self, connection: Client, patience: Patience | None = None, moments: Moments | None = None) -> None:
         """Over a connection of yours, whose callbacks call `reconnected` and `closed`, and which you close yourself."""
         self.connection = connection
         self._patience = patience or Patience()
-        self._feeds = Feeds(connection, self.get)
+        self._moments = moments or Moments()
+        self._feeds = Feeds(connection, self.get, self._moments)
         self._log_follows = LogFollows(connection, self.logs)
 
     @classmethod
@@ -368,4 +370,7 @@ class WorkspacedClient:
                 await subscription.unsubscribe()
 
     async def _request(self, verb: str, message: object, kind: type[T]) -> T:
-        return await request(self.connection, verb, message, kind, self._patience)
+        await self._moments.reach("before_request")
+        answer = await request(self.connection, verb, message, kind, self._patience)
+        await self._moments.reach("after_answer")
+        return answer

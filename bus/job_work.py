@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error
 
 from workspaced.bus.job_in_hand import Handler, JobCanceled, JobFailed, JobInHand, failure
+from workspaced.bus.moments import Moments
 from workspaced.bus.until_stored import ask
 from workspaced.fsm.effects import Job
 from workspaced.fsm.events import AgentReport
@@ -42,8 +43,9 @@ class Terms(Struct, frozen=True):
 class JobWork:
     """One delivery of a job, from `running` to the acknowledgement."""
 
-    def __init__(self, nc: Client, msg: Msg, hand: JobInHand, terms: Terms, lease: timedelta) -> None:
+    def __init__(self, nc: Client, msg: Msg, hand: JobInHand, terms: Terms, lease: timedelta, moments: Moments) -> None:
         """`lease` is how long the job is ours after each extension."""
+        self._moments = moments
         self._nc = nc
         self._msg = msg
         self._hand = hand
@@ -70,12 +72,16 @@ class JobWork:
 
     async def _carry_out(self, handler: Handler, slots: asyncio.Semaphore) -> None:
         async with slots:  # a request of a former connection may bring more than there is room for
+            await self._moments.reach("job_taken")
             status, more = await self._outcome(handler)
+            await self._moments.reach("job_done")
             self._hand.finished = True
             await self._hand.build_log.end()
             await self._hand.tell(status, **more)
+            await self._moments.reach("end_told")
             with suppress(Error):  # not confirmed: the job comes again and ends the same way
                 await ask(self._nc, self._msg.reply, b"+ACK", CONFIRM_LIMIT)
+            await self._moments.reach("job_acknowledged")
 
     async def _outcome(self, handler: Handler) -> tuple[JobStatus, dict[str, Any]]:
         """Run the handler; the terminal status, and what else to report of it."""
@@ -86,6 +92,7 @@ class JobWork:
                 JobFailed(f"Build has been detected as hung: its provisioner was lost {lost} times")
             )
         await hand.tell("running")
+        await self._moments.reach("job_begun")
         try:
             job = msgspec.json.decode(self._msg.data, type=Job)
             agents = await self._attend(asyncio.ensure_future(handler(job, hand)))

@@ -25,6 +25,7 @@ from workspaced.bus import subjects
 from workspaced.bus.job_in_hand import Handler, JobIds, JobInHand
 from workspaced.bus.job_queue import JobQueue
 from workspaced.bus.job_work import JobWork, Terms
+from workspaced.bus.moments import Moments
 from workspaced.bus.until_stored import publish_until_stored
 from workspaced.fsm.events import BuildCreated
 from workspaced.fsm.values import Parameters, Transition
@@ -38,7 +39,7 @@ REPORT_LIMIT: Final = 5.0
 class ProvisionerClient:
     """Jobs of one tag, at most `concurrency` at once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what an operator may choose
         self,
         nc: Client,
         tag: str,
@@ -49,6 +50,7 @@ class ProvisionerClient:
         log_flush: timedelta = timedelta(milliseconds=250),
         cancel_grace: timedelta = timedelta(minutes=10),
         extend: timedelta | None = None,
+        moments: Moments | None = None,
     ) -> None:
         """`worker` defaults to host and pid; `extend` to a third of the lease, which the tag's consumer knows."""
         self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"[:256]
@@ -56,6 +58,7 @@ class ProvisionerClient:
         self._nc = nc
         self._queue = JobQueue(nc, tag, concurrency)
         self._terms = Terms(attempts, cancel_grace, extend)
+        self._moments = moments or Moments()
         self._log_flush = log_flush
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -157,7 +160,8 @@ class ProvisionerClient:
         )
         self.in_hand[ids.job_id] = hand
         try:
-            await JobWork(self._nc, msg, hand, self._terms, self._queue.lease).run(handler, self._slots)
+            work = JobWork(self._nc, msg, hand, self._terms, self._queue.lease, self._moments)
+            await work.run(handler, self._slots)
         finally:
             del self.in_hand[ids.job_id]
             hand.ended.set()

@@ -20,6 +20,7 @@ from nats.errors import Error as NatsError
 from workspaced.bus import subjects
 from workspaced.bus.codec import decoder
 from workspaced.bus.messages import Push
+from workspaced.bus.moments import Moments
 from workspaced.fsm.errors import NotFound, Unavailable, WorkspacedError
 from workspaced.fsm.snapshot import Snapshot
 
@@ -105,7 +106,8 @@ class Watch:
 class _Feed:
     """What all watchers of one chat share."""
 
-    def __init__(self) -> None:
+    def __init__(self, moments: Moments) -> None:
+        self._moments = moments
         self.watches: list[Follower] = []
         self.latest: Snapshot | None = None
         self.read = False
@@ -121,6 +123,7 @@ class _Feed:
         except ValueError as error:  # of a newer engine, or of somebody who may publish there and should not
             _log.warning("a push on %s cannot be read: %s", message.subject, error)
             return
+        await self._moments.reach("pushed")
         self.take(push.snapshot)
 
     def take(self, snapshot: Snapshot) -> None:
@@ -144,10 +147,11 @@ class _Feed:
 class Feeds:
     """The chats that are watched over one connection."""
 
-    def __init__(self, connection: Client, read: Read) -> None:
+    def __init__(self, connection: Client, read: Read, moments: Moments) -> None:
         """`read` gives a chat's current snapshot and raises NotFound for a chat without a row."""
         self._connection = connection
         self._read = read
+        self._moments = moments
         self._feeds: dict[str, _Feed] = {}
         self._catching_up: asyncio.Task[None] | None = None
 
@@ -158,7 +162,7 @@ class Feeds:
 
         Whether the engine was asked for it.
         """
-        feed = self._feeds.setdefault(chat_id, _Feed())
+        feed = self._feeds.setdefault(chat_id, _Feed(self._moments))
         feed.watches.append(watch)
         try:
             async with feed.opening:  # the first one opens, the others wait for it
@@ -214,6 +218,7 @@ class Feeds:
             await subscription.unsubscribe()
             raise
         feed.subscription = subscription
+        await self._moments.reach("subscribed")
 
     async def _read_first(self, chat_id: str, feed: _Feed) -> None:
         read = None

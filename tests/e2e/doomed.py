@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import msgspec
 
 from workspaced.app.config import ServeConfig
-from workspaced.app.moments import Moments
 from workspaced.app.serve import Server
 from workspaced.bus.decode import decode
+from workspaced.bus.moments import Moments
 from workspaced.bus.publish import Message, Publisher
 from workspaced.bus.pull import Intake
 from workspaced.bus.stored import Stored

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from workspaced.app.moments import Moments
+from workspaced.bus.moments import Moments
 
 
 class Gate:

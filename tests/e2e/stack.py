@@ -16,11 +16,11 @@ from tests.e2e.pushes import Pushes
 from tests.servers import Connections
 from workspaced.app.config import ServeConfig
 from workspaced.app.embedded_nats import NatsServer
-from workspaced.app.moments import Moments
 from workspaced.app.serve import Server
 from workspaced.bus import streams, subjects
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.messages import Reply
+from workspaced.bus.moments import Moments
 from workspaced.bus.request import Patience
 from workspaced.fsm.commands import Owner
 from workspaced.fsm.settings import Settings

@@ -10,9 +10,9 @@ from nats.js.errors import NotFoundError
 
 from tests.e2e.by_hand import as_admin
 from tests.e2e.stack import Stack
-from workspaced.app.moments import Moments
 from workspaced.app.redrive import Done, drop, redrive, refusal
 from workspaced.bus import subjects
+from workspaced.bus.moments import Moments
 from workspaced.fsm.apply import apply
 from workspaced.fsm.errors import Unavailable
 from workspaced.fsm.inputs import Input

@@ -12,9 +12,9 @@ from workspaced.app.batch import Decider
 from workspaced.app.clock import utc_now
 from workspaced.app.engine import Engine
 from workspaced.app.metrics import Metrics
-from workspaced.app.moments import Moments
 from workspaced.app.store_watch import StoreWatch
 from workspaced.app.typical import TypicalTimes
+from workspaced.bus.moments import Moments
 from workspaced.bus.publish import Publisher
 from workspaced.fsm.settings import Settings
 from workspaced.store.memory import MemoryStore
