@@ -13,6 +13,7 @@ from workspaced.fsm.facts import Agent, Facts, agent_link, job_status
 from workspaced.fsm.failures import heals, stopped_short, timed_out, told_anew, was_restarted
 from workspaced.fsm.machine import Guards, Heals, advance
 from workspaced.fsm.reach import Reach, reach, selected_agent
+from workspaced.fsm.snapshot import first_agent
 from workspaced.fsm.state import State
 
 Event = Literal["observe", "expire", "retry"]
@@ -75,7 +76,8 @@ def guards(chat: Chat, facts: Facts | None) -> Guards:
 
 def shown(chat: Chat, facts: Facts | None, now: datetime) -> tuple[object, ...]:
     """What of a snapshot makes an announcement when it changes. Time alone never does."""
-    agent = facts.agent(chat.agent_id) if facts else None
+    bound = facts.agent(chat.agent_id) if facts else None
+    agent = bound or first_agent(chat, facts)
     build = facts.build if facts else None
     return (
         chat.workspace_id,
@@ -85,7 +87,7 @@ def shown(chat: Chat, facts: Facts | None, now: datetime) -> tuple[object, ...]:
         facts.workspace.next if facts else None,
         build.id if build else None,
         job_status(build) if build else None,
-        agent.lifecycle if agent else None,
+        bound.lifecycle if bound else None,
         agent_link(agent, now, timedelta(0)) if agent else None,
     )
 

@@ -84,8 +84,7 @@ def take_snapshot(
 ) -> Snapshot:
     """The chat as anyone may see it at `now`; `facts` are those of the chat's workspace, None without one."""
     agent = facts.agent(chat.agent_id) if facts else None
-    undecided = facts is not None and chat.failure is not None and chat.failure.code == "selection_error"
-    first = next(iter(root_agents(facts.agents)), None) if facts and undecided else None
+    first = first_agent(chat, facts)
     return Snapshot(
         chat_id=chat.id,
         version=chat.version,
@@ -103,6 +102,13 @@ def take_snapshot(
         typical=typical,
         first_agent=_view(first, now, default_timeout) if first else None,
     )
+
+
+def first_agent(chat: Chat, facts: Facts | None) -> Agent | None:
+    """The agent that is shown in place of a bound one: the first, where none could be chosen."""
+    if facts is None or chat.failure is None or chat.failure.code != "selection_error":
+        return None
+    return next(iter(root_agents(facts.agents)), None)
 
 
 def _view(agent: Agent, now: datetime, default_timeout: timedelta) -> AgentView:

@@ -5,7 +5,7 @@ No time has to pass in a scene: a deadline is due when the test says so, and wha
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -19,9 +19,6 @@ from workspaced.fsm.effects import ChatDeadline, JobLimit, Timed
 from workspaced.fsm.events import AgentReport
 from workspaced.fsm.snapshot import Snapshot
 
-if TYPE_CHECKING:
-    from workspaced.bus.messages import HistoryEntry
-
 LONG = timedelta(hours=1)
 """No deadline of a test that runs by this is ever due by itself."""
 GRACE = timedelta(minutes=30)
@@ -32,20 +29,6 @@ async def unhurried_engine(stack: Stack) -> None:
     """An engine for scenes."""
     names = ("creating", "building", "binding", "connecting", "starting")
     await stack.engine(None, agent_inactive_grace=GRACE, **{f"{name}_deadline": LONG for name in names})
-
-
-class Answer(NamedTuple):
-    """A command's answer, and what came of it."""
-
-    before: Snapshot | None
-    """The chat before the command."""
-    reply: Reply
-    now: Snapshot | None
-    """The chat after it."""
-    history: tuple["HistoryEntry", ...]
-    """The chat's transitions by it."""
-    jobs: list[Body]
-    """The jobs that were published, in the order of their requests."""
 
 
 class Scene:
@@ -79,31 +62,13 @@ class Scene:
         nobody = {name: str(uuid4()) for name in ("workspace_id", "build_id", "agent_id")}
         return (await self.ask("unreachable", **nobody)).snapshot
 
-    async def answer(self, verb: str, **fields: Any) -> Answer:  # noqa: ANN401  # any field of the command
-        """The answer to a command, and all that it did."""
-        before, built = await self.look(), await self.builds()
-        reply = await self.ask(verb, **fields)
-        now = await self.look()
-        history = await self.stack.client.history(self.chat_id, after_version=before.version if before else 0)
-        begun = [row for row in await self.builds() if row not in built]
-        return Answer(before, reply, now, history.transitions, [await self._job(row["id"]) for row in begun])
-
-    async def builds(self) -> list[Any]:
-        """Id, workspace, number and transition of all builds of the owner's workspaces, oldest first."""
-        return await self.stack.sql(
-            "select b.id::text, b.workspace_id::text, b.build_number, b.transition from workspaced.builds b "
-            "join workspaced.workspaces w on w.id = b.workspace_id where w.owner_id = $1 "
-            "order by w.created_at, b.build_number",
-            self.owner.id,
-        )
-
     # --- reports ------------------------------------------------------------------------------------------------------
 
     async def job(self, status: str, *, agents: Sequence[AgentReport] | None = None, **fields: object) -> None:
         """The provisioner tells how the latest build's job stands."""
         now = await self.look()
         assert now is not None
-        job = await self._job(now.build_id)
+        job = await self.job_of(now.build_id)
         if agents is not None:
             fields |= {"agents": [msgspec.to_builtins(report) for report in agents]}
             self.agents = {report.id: await self._agent(job, report.id) for report in agents}
@@ -140,7 +105,8 @@ class Scene:
         agent.id = agent_id
         return agent
 
-    async def _job(self, build_id: str | None) -> Body:
+    async def job_of(self, build_id: str | None) -> Body:
+        """The job of that build, once the queue has brought it."""
         assert build_id is not None
         if build_id not in self._jobs:
             self._jobs[build_id] = await self.stack.provisioner.job(build_id)
@@ -162,7 +128,7 @@ class Scene:
         now = await self.look()
         assert now is not None
         assert now.workspace is not None
-        job = await self._job(now.build_id)
+        job = await self.job_of(now.build_id)
         word: Any = "pending" if now.workspace.job_status == "pending" else "running"
         await self._due("job", JobLimit(now.workspace.id, job["job_id"], word), now)
 

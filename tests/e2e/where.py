@@ -50,11 +50,11 @@ class Script:
         return note
 
 
-async def a_chat_in(stack: Stack, situation: str) -> Scene:
-    """A scene whose chat stands there; the stack has an `unhurried_engine`."""
+async def a_chat_in(stack: Stack, situation: str, *, long_ago: bool = False) -> Scene:
+    """A scene whose chat stands there, perhaps for long; the stack has an `unhurried_engine`."""
     script = Script()
     SITUATIONS[situation](cast("PureStage", script))
-    waited = any(word == "wait" for word, _, _ in script.words)
+    waited = long_ago or any(word == "wait" for word, _, _ in script.words)
     scene = Scene(stack, LONG_AGO if waited else timedelta(0))
     for word, arguments, fields in script.words:
         if word in COMMANDS:

@@ -319,3 +319,12 @@ def test_agents_of_a_stop_or_delete_are_ignored(situation: str) -> None:
     stage.built()
 
     assert stage.facts.agents == ()
+
+
+def test_after_a_selection_error_the_first_agents_link_is_announced() -> None:
+    """It is in the snapshot, in place of a bound agent's; its lifecycle is not."""
+    stage = a_chat_in("selection_error")
+
+    steps = [stage.connected(stage.facts.agents[0]), stage.connected(stage.facts.agents[1]), stage.lifecycle("ready")]
+
+    assert [step.moves for step in steps] == [[(State.FAILED, State.FAILED)], [], []]
