@@ -7,7 +7,7 @@ means redelivery: the rows tell that the input was applied, and what they record
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -80,6 +80,7 @@ class Engine:
     async def work(self, batch: Sequence[Stored]) -> None:
         """One batch, from decoding to acknowledging."""
         self._metrics.taken(list(batch))
+        link = self._link
         held = asyncio.create_task(self._hold(batch))
         try:
             inputs, undecodable = decode_all(batch)
@@ -90,14 +91,31 @@ class Engine:
             dead = dict(undecodable + decided.dead)
             await self._publish([*_messages(decided), *self._put_aside(batch, dead)])
             await self._moments.reach("before_ack")
-            await ack(self._connection, (stored for stored in batch if stored.key not in dead))
-            await term(self._connection, (stored for stored in batch if stored.key in dead))
+            await self._acknowledge(batch, dead, link)
             await self._moments.reach("after_ack")
         except asyncio.CancelledError:
             await nak(self._connection, batch)  # the next engine has it at once; what is committed is only said again
             raise
         finally:
             held.cancel()
+
+    @property
+    def _link(self) -> int:
+        """Another one after each reconnect."""
+        reconnects: int = self._connection.stats["reconnects"]
+        return reconnects
+
+    async def _acknowledge(self, batch: Sequence[Stored], dead: Container[str], link: int) -> None:
+        """`link` is the one that brought the batch.
+
+        Over another one it is only given back, and comes again: the server may have lost its storage meanwhile, and
+        what the batch's numbers acknowledge would be messages that nobody has decided.
+        """
+        if link != self._link:
+            await nak(self._connection, batch)
+            return
+        await ack(self._connection, (stored for stored in batch if stored.key not in dead))
+        await term(self._connection, (stored for stored in batch if stored.key in dead))
 
     async def _publish(self, messages: Sequence[Message]) -> None:
         """Have every message stored, however long NATS is away or full."""

@@ -25,7 +25,7 @@ from workspaced.bus.ask import Asker
 from workspaced.bus.connection import open_connection
 from workspaced.bus.moments import Moments
 from workspaced.bus.publish import Publisher
-from workspaced.bus.pull import Intake
+from workspaced.bus.pull import Intake, nak
 from workspaced.bus.service import Service
 from workspaced.fsm.errors import Unavailable, WorkspacedError
 from workspaced.store.postgres import PostgresStore
@@ -199,7 +199,7 @@ class Server:
 
     async def _reconnected(self) -> None:
         if self._intake is not None:
-            self._intake.reconnected()
+            await nak(self._client, self._intake.reconnected())
         if self._settling is not None:
             self._settling.cancel()
         if not self._ending:

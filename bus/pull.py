@@ -101,16 +101,23 @@ class Pull:
         """The requests are lost; the next `drain` makes them anew."""
         self._begin_anew()
 
-    def reconnected(self) -> None:
-        """The connection came back, the requests did not; call it from the connection's `reconnected_cb`."""
+    def reconnected(self) -> list[Stored]:
+        """The connection came back, the requests did not; call it from the connection's `reconnected_cb`.
+
+        What was delivered before and not taken is handed back, to be given back with `nak`.
+        """
         self._begin_anew()
         self._woken.set()
+        return self._hand_back()
 
     async def stop(self) -> list[Stored]:
         """Ask no more; what was delivered and not taken is handed back, to be decided or given back with `nak`."""
         subscription, self._subscription = self._subscription, None
         if subscription is not None and self._connection.is_connected:
             await subscription.drain()  # type: ignore[no-untyped-call]  # what is on its way still counts: else it would wait for `ack_wait`
+        return self._hand_back()
+
+    def _hand_back(self) -> list[Stored]:
         rest, self._waiting = self._waiting, []
         return rest
 
@@ -176,10 +183,9 @@ class Intake:
         self._ended = True
         self._woken.set()
 
-    def reconnected(self) -> None:
+    def reconnected(self) -> list[Stored]:
         """As `Pull.reconnected`."""
-        for pull in self.pulls:
-            pull.reconnected()
+        return [stored for pull in self.pulls for stored in pull.reconnected()]
 
     async def stop(self) -> list[Stored]:
         """As `Pull.stop`."""

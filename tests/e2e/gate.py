@@ -8,8 +8,9 @@ from workspaced.bus.moments import Moments
 class Gate:
     """Lets everybody through until it is closed; then holds the first who comes until it is opened."""
 
-    def __init__(self, moment: str) -> None:
-        self.moments = Moments()
+    def __init__(self, moment: str, moments: Moments | None = None) -> None:
+        """`moments` are another gate's, where one program has several."""
+        self.moments = moments or Moments()
         self.reached = asyncio.Event()
         self._moment = moment
         self._opened = asyncio.Event()

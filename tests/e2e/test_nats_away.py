@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.e2e.gate import Gate
 from tests.e2e.provisioner import an_agent
 from tests.e2e.stack import LIMIT, Stack
 from workspaced.app.embedded_nats import NatsServer
@@ -139,3 +140,32 @@ async def test_storage_wiped(stack: Stack, fragile: NatsServer, late: bool) -> N
     await renewed.get_ready()
     await stack.client.wait_until(connecting, {State.READY}, SAFETY)
     assert (await stack.create(str(uuid4()))).outcome == "accepted"
+
+
+async def test_a_late_acknowledgement_hits_no_message_of_new_streams(stack: Stack, fragile: NatsServer) -> None:
+    """A batch that is held while the storage is wiped has numbers that mean other messages afterwards."""
+    gate = Gate("before_ack")
+    engine = await stack.engine(gate.moments)
+    gate.close()
+    await stack.put_command("create", stack.a_create(str(uuid4())))
+    await gate.reached.wait()
+    used = (await stack.admin.jetstream().stream_info("EVENTS")).state.last_seq
+    acknowledged, undecided = Gate("after_ack", gate.moments), Gate("before_lock", gate.moments)
+
+    await wipe(fragile)
+    undecided.close()
+    acknowledged.close()
+    await stack.make_streams()
+    for _ in range(used):
+        await stack.put_command("create", stack.a_create(str(uuid4())))
+    await undecided.reached.wait()
+    gate.open()
+    await acknowledged.reached.wait()
+
+    kept = (await stack.admin.jetstream().stream_info("EVENTS")).state.messages
+    consumer = await stack.admin.jetstream().consumer_info("EVENTS", "engine")
+    assert (consumer.num_ack_pending or 0) + (consumer.num_pending or 0) == kept > used
+    undecided.open()
+    acknowledged.open()
+    await stack.decided()
+    assert (await stack.sql("select count(*) from workspaced.chats"))[0][0] == used + 1
