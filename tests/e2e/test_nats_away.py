@@ -145,7 +145,7 @@ async def test_storage_wiped(stack: Stack, fragile: NatsServer, late: bool) -> N
 async def test_a_late_acknowledgement_hits_no_message_of_new_streams(stack: Stack, fragile: NatsServer) -> None:
     """A batch that is held while the storage is wiped has numbers that mean other messages afterwards."""
     gate = Gate("before_ack")
-    engine = await stack.engine(gate.moments)
+    await stack.engine(gate.moments)
     gate.close()
     await stack.put_command("create", stack.a_create(str(uuid4())))
     await gate.reached.wait()
