@@ -15,6 +15,7 @@ from nats.aio.client import Client
 
 from workspaced.app.audit_facts import check_facts
 from workspaced.app.audit_jobs import untold
+from workspaced.app.audit_limits import check_limits
 from workspaced.app.audit_streams import Streams, note_streams
 from workspaced.app.audit_timers import check_timers
 from workspaced.app.clock import utc_now
@@ -36,6 +37,7 @@ INVARIANTS: Final = {
     "pending_job_queued": "the job of each pending build is in JOBS, or a provisioner told of it",
     "queued_job_has_build": "each job in JOBS has a committed build",
     "deadline_in_timers": "the wake-up of each waiting chat is in TIMERS, for that deadline",
+    "limits_in_timers": "the wake-up of each workspace's TTL and of each job that is not over is in TIMERS",
     "at_rest_on_facts": "the machine of each chat is at rest on the stored facts",
     "bound_to_selected_agent": "a chat is bound to the latest build and the agent that the rule selects",
     "failure_fits_facts": "a failed chat's failure is one that the stored facts allow",
@@ -70,6 +72,7 @@ async def audit(
         lost = found["pending_job_queued"]
         found["pending_job_queued"] = await untold(admin, [one for one in lost if one.ids["job_id"] not in taken_jobs])
         found["deadline_in_timers"] = await check_timers(rows, admin, since, tell)
+        found["limits_in_timers"] = await check_limits(rows, admin, since, tell)
     found |= await check_facts(dsn, tell)
     return [Violation(name, one.ids, one.detail) for name in INVARIANTS for one in found[name]]
 

@@ -1,7 +1,7 @@
 """Whether TIMERS will wake every chat that waits: the row has the truth, the slot the wake-up (design.md section 5)."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from nats.aio.client import Client
@@ -40,9 +40,7 @@ async def check_timers(
 async def _asleep(admin: Client, chats: Sequence[Waiting]) -> list[tuple[Waiting, str]]:
     """Chats without a wake-up in their slot or on its way from there, each with what is wrong."""
     slots = await last_of(admin, subjects.TIMERS, [subjects.timer("chat", chat.chat_id) for chat in chats])
-    missing = [
-        (chat, slot) for chat, slot in zip(chats, slots, strict=True) if not _is(slot, _wanted(chat), scheduled=True)
-    ]
+    missing = [(chat, slot) for chat, slot in zip(chats, slots, strict=True) if not _armed(slot, chat)]
     # The slot first: what is not in it any more has fired, and stays there until it is acknowledged.
     fired = await last_of(admin, subjects.TIMERS, [subjects.due("chat", chat.chat_id) for chat, _ in missing])
     return [
@@ -52,8 +50,13 @@ async def _asleep(admin: Client, chats: Sequence[Waiting]) -> list[tuple[Waiting
     ]
 
 
-def _wanted(chat: Waiting) -> Message:
-    return timer_message(SetTimer(chat.deadline_at, ChatDeadline(chat.chat_id, chat.deadline_version)))
+def _armed(slot: Held | None, chat: Waiting) -> bool:
+    """At its time, or a moment later when it was armed anew because a stale one had taken its place (`fsm/due.py`)."""
+    return any(_is(slot, _wanted(chat, later), scheduled=True) for later in (timedelta(0), timedelta(microseconds=1)))
+
+
+def _wanted(chat: Waiting, later: timedelta = timedelta(0)) -> Message:
+    return timer_message(SetTimer(chat.deadline_at + later, ChatDeadline(chat.chat_id, chat.deadline_version)))
 
 
 def _is(held: Held | None, wanted: Message, *, scheduled: bool) -> bool:

@@ -57,6 +57,16 @@ class Waiting(NamedTuple):
     set: bool
 
 
+class Limited(NamedTuple):
+    """What must end by itself: a workspace with a TTL (`at`), or a job that is not over (`status`)."""
+
+    kind: str
+    slot: str
+    workspace_id: str
+    at: datetime | None
+    status: str | None
+
+
 class Size(NamedTuple):
     """How much there is to look at."""
 
@@ -137,6 +147,19 @@ class AuditRows:
         with in_our_words():
             rows = await self._connection.fetch(query("audit_still_waiting"), ids, versions)
         return {row["chat_id"] for row in rows}
+
+    async def limited(self, after: Limited | None, limit: int) -> list[Limited]:
+        """A page of what must end by itself, by kind and slot."""
+        kind, slot = (after.kind, after.slot) if after else (None, None)
+        with in_our_words():
+            rows = await self._connection.fetch(query("audit_limits"), kind, slot, limit)
+        return [Limited(*row) for row in rows]
+
+    async def in_hand(self, ids: Sequence[str], since: datetime) -> set[str]:
+        """Those of `ids` that effects name whose input is not acknowledged."""
+        with in_our_words():
+            rows = await self._connection.fetch(query("audit_in_hand"), list(ids), since)
+        return {row["id"] for row in rows}
 
     async def _note(self, table: str, rows: Iterable[tuple[object, ...]]) -> None:
         with in_our_words():

@@ -69,6 +69,13 @@ async def _lose_a_timer(stack: Stack) -> None:
     assert await remove(stack.admin, "TIMERS", slot.sequence)
 
 
+async def _lose_a_limit(stack: Stack) -> None:
+    (build,) = await stack.sql("select job_id::text from workspaced.builds where completed_at is null")
+    (slot,) = await last_of(stack.admin, "TIMERS", [f"ws.timer.job.{build['job_id']}"])
+    assert slot is not None
+    assert await remove(stack.admin, "TIMERS", slot.sequence)
+
+
 async def _replace_a_timer(stack: Stack) -> None:
     """By that of an older version, as a replayed input would without a guard."""
     stale = timer_message(SetTimer(datetime.now(UTC) + timedelta(hours=1), ChatDeadline(WAITING, 0)))
@@ -187,6 +194,20 @@ BROKEN: list[tuple[str, str, Break]] = [
         "deadline_in_timers",
         "at another time",
         _sql("update workspaced.chats set deadline_at = deadline_at + interval '1 second' where id = :waiting"),
+    ),
+    ("limits_in_timers", "of a job", _lose_a_limit),
+    (
+        "limits_in_timers",
+        "of another status",
+        _sql("update workspaced.builds set started_at = now() where completed_at is null"),
+    ),
+    (
+        "limits_in_timers",
+        "of a TTL",
+        _sql(
+            """update workspaced.workspaces set ttl_at = now() + interval '1 hour'
+               where id = (select workspace_id from workspaced.chats where id = :ready)"""
+        ),
     ),
     (
         "at_rest_on_facts",
