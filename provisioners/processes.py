@@ -19,6 +19,8 @@ _STATE, _STARTED = 0, 19
 
 _SWEEPS: Final = 20
 
+_to_reap: Final[set["Process"]] = set()
+
 
 class Process(NamedTuple):
     """One process for good; `started` is boot and start time."""
@@ -54,8 +56,16 @@ def carrying(name: str, value: str) -> list[Process]:
     return found
 
 
+def reap_at_end(process: Process) -> None:
+    """Have `until_end` reap this child, which nobody else waits for.
+
+    A child of asyncio's must be left to it: uvloop waits for ever for one that somebody else has reaped.
+    """
+    _to_reap.add(process)
+
+
 async def until_end(process: Process) -> None:
-    """Return when `process` has ended, child of ours or not; a child is reaped."""
+    """Return when `process` has ended, child of ours or not."""
     with _pidfd(process) as fd:
         if fd is not None:
             loop = asyncio.get_running_loop()
@@ -65,7 +75,8 @@ async def until_end(process: Process) -> None:
                 await ended.wait()
             finally:
                 loop.remove_reader(fd)
-    if identify(process.pid) == process:  # else the pid may be another child's by now
+    if process in _to_reap:
+        _to_reap.discard(process)
         with suppress(ChildProcessError):
             os.waitpid(process.pid, os.WNOHANG)  # noqa: ASYNC222  # does not wait
 

@@ -159,6 +159,7 @@ def _launch(folder: Folder, agent: AgentRecord, *, again: bool) -> processes.Pro
     process = processes.identify(pid)
     if process is None:  # not reaped yet, so it is there
         raise ChildProcessError(f"process {pid} is not in /proc")
+    processes.reap_at_end(process)
     return process
 
 

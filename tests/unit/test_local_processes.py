@@ -7,12 +7,14 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import uvloop
 
 from workspaced.provisioners import processes
 from workspaced.provisioners.processes import Process
-from workspaced.provisioners.scripts import Lines
+from workspaced.provisioners.scripts import Lines, Script
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -65,12 +67,33 @@ async def test_end_of_a_process_is_awaited_and_reaped(start: Start) -> None:
     """By pidfd, without polling; one that ended before is no different."""
     sleeper = start("sleep", "1000")
     process = identity(sleeper)
+    processes.reap_at_end(process)
     waiting = asyncio.create_task(processes.until_end(process))
     processes.send(process, signal.SIGTERM)
     await waiting
     await processes.until_end(process)
 
     assert processes.identify(sleeper.pid) is None
+
+
+def test_end_of_a_script_is_seen_by_whoever_started_it(tmp_path: Path) -> None:
+    """Also on uvloop, which waits for ever for a child that was reaped by somebody else."""
+    mark = str(uuid.uuid4())
+    script = tmp_path / "script.sh"
+    script.write_text("exec sleep 1000")
+
+    async def one() -> int:
+        running = await Script.start(script, tmp_path, dict(os.environ) | {"MARK": mark}, lambda _: None)
+        await processes.end_all(lambda: processes.carrying("MARK", mark), grace=10)
+        code = await running.wait()
+        running.close()
+        return code
+
+    async def some() -> list[int]:
+        return [await one() for _ in range(10)]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(some()) == [128 + signal.SIGTERM] * 10
 
 
 async def test_process_that_resists_is_killed(start: Start) -> None:
