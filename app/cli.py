@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "migrate": ("migrate", "Make or update the database schema, the streams and the consumers."),
     "doctor": ("doctor", "Check everything workspaced needs, and say what to do."),
     "diagram": ("diagram", "Print the state machine."),
+    "conformance": ("conformance", "Check a provisioner or an agent of yours against the contract."),
     "schema": ("schema", "Print the wire's contract, or check that it breaks nobody."),
     "version": ("version", "Print the version."),
 }
