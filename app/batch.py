@@ -16,6 +16,7 @@ from workspaced.app.typical import TypicalTimes
 from workspaced.bus.decode import decode
 from workspaced.bus.moments import Moments
 from workspaced.bus.stored import Stored
+from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.apply import apply
 from workspaced.fsm.errors import ErrorBody, Unavailable, UndecodableMessage, VersionConflict, WorkspacedError
 from workspaced.fsm.ids import Ids
@@ -62,7 +63,7 @@ def decode_all(batch: Sequence[Stored]) -> tuple[list[Input], list[tuple[str, Un
 class Decider:
     """Decides inputs against the store, one transaction per batch."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts of a process, put together in one place
         self,
         store: Store,
         watch: StoreWatch,
@@ -73,8 +74,9 @@ class Decider:
         typical: TypicalTimes,
         metrics: Metrics,
         moments: Moments,
+        secrets: AgentSecrets | None = None,
     ) -> None:
-        self._store, self._watch = store, watch
+        self._store, self._watch, self._secrets = store, watch, secrets
         self._clock, self._ids, self._defaults = clock, ids, defaults
         self._typical, self._metrics, self._moments = typical, metrics, moments
         self._entering = asyncio.Lock()
@@ -123,7 +125,7 @@ class Decider:
             async with self._entering:
                 batch = await stack.enter_async_context(self._store.batch(needs_of(inputs)))
             await self._moments.reach("after_load")
-            world = World(batch.loaded, self._clock(), self._ids, self._defaults, self._typical.of)
+            world = World(batch.loaded, self._clock(), self._ids, self._defaults, self._typical.of, self._secrets)
             if asked := names_asked(world, inputs):
                 world.taken = await batch.taken_names(asked)
             for item in inputs:

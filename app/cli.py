@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "prune": ("prune", "Forget history older than a time."),
     "mcp": ("mcp", "Serve the workspace tools to language models, by the Model Context Protocol."),
     "serve": ("serve", "Run an engine."),
+    "callout": ("callout", "Let agents in."),
     "provisioner": ("provisioner", "Run a local provisioner."),
     "agent": ("agent", "Run the agent of a workspace."),
     "migrate": ("migrate", "Make or update the database schema, the streams and the consumers."),

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from workspaced.app.callout import CalloutConfig
+from workspaced.app.given import BadSetting
 from workspaced.app.sources import Sources
 from workspaced.app.variables import ENGINE, PROVISIONER, STREAMS
 from workspaced.bus.request import Patience
@@ -35,6 +37,8 @@ class ServeConfig(Struct, frozen=True):
     pool_size: int = 10
     statement_cache_size: int = 100
     drain_limit: timedelta = timedelta(seconds=20)
+    agent_key: str = ""
+    """What the secrets of builds' agents are made with; empty: builds have none."""
 
 
 def serve_config(
@@ -56,6 +60,20 @@ def serve_config(
         database_url=database_url or sources.database_url(),
         defaults=Settings(**_of(sources, NAMES)),
         **chosen,
+    )
+
+
+def callout_config(
+    sources: Sources, *, login: NatsLogin | None = None, database_url: str | None = None, seed: str = ""
+) -> CalloutConfig:
+    """An auth callout's; what is given is that of a stack that is being started. Raises BadSetting without a seed."""
+    chosen = _of(sources, ["callout_seed", "agent_login", "statement_cache_size"])
+    chosen["seed"] = seed or chosen.pop("callout_seed")
+    chosen.pop("callout_seed", None)
+    if not chosen["seed"]:
+        raise BadSetting("WORKSPACED_CALLOUT_SEED is not set; docs/security.md says how it is made")
+    return CalloutConfig(
+        nats=login or sources.login("callout"), database_url=database_url or sources.database_url(), **chosen
     )
 
 

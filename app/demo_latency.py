@@ -60,7 +60,7 @@ class _Member(Struct):
 
 async def measure(stack: Stack, client: WorkspacedClient) -> Latency:
     """`RATE` events a second for `SECONDS`; the stack has a queue for `TAG`. Leaves no live workspace."""
-    async with _provisioner(stack), _connected(stack, "agent") as agents:
+    async with _provisioner(stack), _connected(stack, "admin") as agents:
         members = await _ready_chats(client, agents, stack.identity)
         try:
             took = await _flip(client, agents, members)

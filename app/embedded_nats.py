@@ -14,9 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from workspaced.app.credentials import load_passwords, roles_of
+from workspaced.app.credentials import load_credentials
 from workspaced.app.private_file import write_private
 from workspaced.app.server_process import ServerFailed, ServerProcess
+from workspaced.bus.auth_jwt import Signer
 
 HOST = "127.0.0.1"
 OLDEST = (2, 12)
@@ -32,10 +33,20 @@ class NatsServer:
     Ports that are 0 are chosen once and kept in the folder, so that agents which outlive the server find it again.
     """
 
-    def __init__(self, folder: Path, port: int = 0, websocket_port: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int = 0,
+        websocket_port: int = 0,
+        *,
+        conf: Path | None = None,
+        more_users: tuple[str, ...] = (),
+    ) -> None:
+        """`conf` in place of the shipped nats.conf may have `more_users`; they get passwords as the others do."""
         self.folder = folder.absolute()
-        self._passwords = load_passwords(self.folder)
-        self.roles = roles_of(self._passwords)
+        self.credentials = load_credentials(self.folder, more_users)
+        self.roles = self.credentials.roles()
+        self._conf = conf
         self._wanted = {"port": port, "websocket_port": websocket_port}
         self._ports = self._wanted
         self._process = ServerProcess("nats-server", self.folder, [signal.SIGTERM])
@@ -64,7 +75,9 @@ class NatsServer:
             stale.unlink()
         # From a zip the configuration lies in a temporary file; the server has read it when it is ready.
         with as_file(files("workspaced.app") / "nats.conf") as conf:
-            self._process.spawn([_program(), "-c", conf, "--ports_file_dir", run], env=self._environment())
+            self._process.spawn(
+                [_program(), "-c", self._conf or conf, "--ports_file_dir", run], env=self._environment()
+            )
             await self._process.ready(lambda: any(run.glob("*.ports")), patience_s=30)
         write_private(self.folder / "ports.json", json.dumps(self._ports).encode())
 
@@ -97,7 +110,8 @@ class NatsServer:
             "NATS_STORE": f'"{store}"',
             "NATS_LISTEN": f"{HOST}:{self._ports['port']}",
             "NATS_WEBSOCKET_LISTEN": f"{HOST}:{self._ports['websocket_port']}",
-            **{f"NATS_{user.upper()}_PASSWORD": password for user, password in self._passwords.items()},
+            "NATS_CALLOUT_ISSUER": Signer(self.credentials.callout_seed).issuer,
+            **{f"NATS_{user.upper()}_PASSWORD": password for user, password in self.credentials.passwords.items()},
         }
 
     def _choose_ports(self) -> dict[str, int]:

@@ -24,6 +24,7 @@ from workspaced.bus.moments import Moments
 from workspaced.bus.publish import Message, NotStored, Publisher
 from workspaced.bus.pull import Intake, ack, nak, term, working
 from workspaced.bus.stored import Stored
+from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.world import Answer
 
@@ -48,10 +49,11 @@ class Engine:
         metrics: Metrics,
         moments: Moments,
         on_server: Callable[[str], None],
+        secrets: AgentSecrets | None = None,
     ) -> None:
-        """`on_server` hears the id of each NATS server that tells of a new connection."""
+        """`on_server` hears the id of each NATS server that tells of a new connection; jobs get `secrets`."""
         self._connection, self._decider, self._publisher = connection, decider, publisher
-        self._metrics, self._moments, self._on_server = metrics, moments, on_server
+        self._metrics, self._moments, self._on_server, self._secrets = metrics, moments, on_server, secrets
         self.held_back = False
         """NATS did not take what was last to be said; it is tried again."""
 
@@ -89,7 +91,7 @@ class Engine:
             await self._moments.reach("before_lock")
             decided = await self._decider.decide(inputs)
             dead = dict(undecodable + decided.dead)
-            await self._publish([*_messages(decided), *self._put_aside(batch, dead)])
+            await self._publish([*_messages(decided, self._secrets), *self._put_aside(batch, dead)])
             await self._moments.reach("before_ack")
             await self._acknowledge(batch, dead, link)
             await self._moments.reach("after_ack")
@@ -151,12 +153,12 @@ class Engine:
             await working(self._connection, batch)
 
 
-def _messages(decided: Decided) -> list[Message]:
+def _messages(decided: Decided, secrets: AgentSecrets | None) -> list[Message]:
     """All that is to be said: what each row recorded, the announcements, and last the answers."""
     messages = []
     for said in decided.said:
-        messages += messages_of((*said.replayed, *said.transitions))
-        messages += [effect_message(effect, said.at) for effect in said.effects]
+        messages += messages_of((*said.replayed, *said.transitions), secrets=secrets)
+        messages += [effect_message(effect, said.at, secrets) for effect in said.effects]
     return messages + [_answer(answer) for said in decided.said for answer in said.answers]
 
 

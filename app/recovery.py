@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from workspaced.bus.announce import effect_message, resync_message, timer_message
 from workspaced.bus.presence import ask_presence
 from workspaced.bus.publish import Message, Publisher
+from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.builds import publish_again
 from workspaced.fsm.effects import JobLimit, LinkLost, SetTimer
 from workspaced.fsm.facts import Build, job_status
@@ -45,9 +46,10 @@ class Recovery:
         clock: Callable[[], datetime],
         ids: Ids,
         defaults: Settings,
+        secrets: AgentSecrets | None = None,
     ) -> None:
         self._connection, self._store, self._publisher = connection, store, publisher
-        self._clock, self._ids, self._defaults = clock, ids, defaults
+        self._clock, self._ids, self._defaults, self._secrets = clock, ids, defaults, secrets
         self._servers: frozenset[str] = frozenset()
 
     async def make_good(self, epochs: dict[str, str]) -> None:
@@ -110,7 +112,9 @@ class Recovery:
             loaded = await self._store.read(Needs(workspaces=tuple(sorted(pending[start : start + AT_ONCE]))))
             world = World(loaded, self._clock(), self._ids, self._defaults)
             jobs = [publish_again(world, facts) for facts in world.facts.values()]
-            await self._publisher.publish([effect_message(job, world.now) for job in jobs if job is not None])
+            await self._publisher.publish(
+                [effect_message(job, world.now, self._secrets) for job in jobs if job is not None]
+            )
 
     async def _publish_all(self, messages: AsyncIterator[Message]) -> None:
         page: list[Message] = []

@@ -27,6 +27,7 @@ from workspaced.bus.moments import Moments
 from workspaced.bus.publish import Publisher
 from workspaced.bus.pull import Intake, nak
 from workspaced.bus.service import Service
+from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.errors import Unavailable, WorkspacedError
 from workspaced.store.postgres import PostgresStore
 
@@ -96,7 +97,7 @@ class Server:
         await publisher.start()
         asker = Asker(connection, publisher)
         await asker.start()
-        ids = RandomIds()
+        ids, secrets = RandomIds(), AgentSecrets(config.agent_key) if config.agent_key else None
         decider = Decider(
             self._store,
             self._watch,
@@ -106,9 +107,20 @@ class Server:
             typical=self._typical,
             metrics=self._metrics,
             moments=self._moments,
+            secrets=secrets,
         )
-        engine = self._engine = Engine(connection, decider, publisher, self._metrics, self._moments, self._heard_of)
-        self._recovery = Recovery(connection, self._store, publisher, clock=utc_now, ids=ids, defaults=config.defaults)
+        engine = self._engine = Engine(
+            connection, decider, publisher, self._metrics, self._moments, self._heard_of, secrets
+        )
+        self._recovery = Recovery(
+            connection,
+            self._store,
+            publisher,
+            clock=utc_now,
+            ids=ids,
+            defaults=config.defaults,
+            secrets=secrets,
+        )
         await self._recovery.make_good(epochs)
         api = Api(
             connection,

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from workspaced.app.config import patience, provisioner_config, serve_config, stream_limits
+from workspaced.app.callout import running_callout
+from workspaced.app.config import callout_config, patience, provisioner_config, serve_config, stream_limits
 from workspaced.app.connection import Connection, remove_connection, write_connection
+from workspaced.app.credentials import CALLOUT
 from workspaced.app.embedded import Servers, embedded_servers
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.embedded_postgres import PostgresServer
@@ -122,7 +125,11 @@ async def running_stack(
         ending.push_async_callback(_cancel, parts)
         if provisioner:
             parts.append(_provision(sources, servers, ending))
-        engine = Server(serve_config(sources, _login(url, servers, "engine"), dsn, own_port=True))
+        keys = servers.nats.credentials
+        door = callout_config(sources, login=_login(url, servers, CALLOUT), database_url=dsn, seed=keys.callout_seed)
+        await ending.enter_async_context(running_callout(door))
+        serving = serve_config(sources, _login(url, servers, "engine"), dsn, own_port=True)
+        engine = Server(replace(serving, agent_key=serving.agent_key or keys.agent_key))
         await engine.start()
         ending.push_async_callback(engine.stop)
         parts.append(asyncio.create_task(engine.failed()))
@@ -138,7 +145,7 @@ def _provision(sources: Sources, servers: Servers, ending: AsyncExitStack) -> as
         sources,
         tag=TAG,
         login=_login(servers.nats.url, servers, "provisioner"),
-        agent_login=_login(servers.nats.url, servers, "agent"),
+        agent_login=NatsLogin(servers.nats.url),
         end_agents=True,
     )
     ending.enter_context(sole_provisioner(config.root))
@@ -177,5 +184,5 @@ async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 def _login(url: str, servers: Servers, role: str) -> NatsLogin:
-    known = servers.nats.roles[role]
+    known = servers.nats.credentials.role(role)
     return NatsLogin(url, known.user, known.password, known.inbox_prefix)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from workspaced.fsm.durations import format_duration, parse_duration
 from workspaced.fsm.settings import DEFAULTS, NAMES, check_setting
 
-Program = Literal["engine", "provisioner", "migrate", "client", "all"]
+Program = Literal["engine", "provisioner", "migrate", "callout", "client", "all"]
 Value = str | int | timedelta
 
 PREFIX: Final = "WORKSPACED_"
@@ -116,6 +116,13 @@ ENGINE: Final = (
     Variable("batch_cap", 256, "how many messages one transaction may take", "engine"),
     Variable("pool_size", 10, "connections to Postgres, at most", "engine"),
     Variable("statement_cache_size", 100, "prepared statements per connection; 0 behind pgbouncer", "engine", 0),
+    Variable(
+        "agent_key",
+        "",
+        "what agents' secrets are made with, the same for all engines; none: agents have no secrets of their own",
+        "engine",
+        has_flag=False,
+    ),
     Variable("drain_limit", _s(seconds=20), "what work in hand gets to finish after SIGTERM", "engine"),
     Variable("log_level", "info", "what is logged on stderr", "all", words=LOG_LEVELS),
 )
@@ -130,6 +137,17 @@ PROVISIONER: Final = (
     Variable("startup_script_timeout", _s(), "after it an agent reports `start_timeout`; 0: never", "provisioner", 0),
     Variable("stop_grace", _s(seconds=10), "what processes get between SIGTERM and SIGKILL", "provisioner"),
 )  # fmt: skip
+
+CALLOUT: Final = (
+    Variable(
+        "callout_seed",
+        "",
+        "the account nkey that signs answers; its public key is in nats.conf",
+        "callout",
+        has_flag=False,
+    ),
+    Variable("agent_login", _s(hours=24), "how long an agent's login holds before it must come again", "callout", 1000),
+)
 
 STREAMS: Final = (
     Variable("stream_replicas", "1", "copies of each stream: 1, 3 or 5", "migrate", words=("1", "3", "5")),
@@ -173,7 +191,9 @@ MCP: Final = (
     ),
 )
 
-VARIABLES: Final = {each.name: each for each in (*WHERE, *SETTINGS, *ENGINE, *PROVISIONER, *STREAMS, *CLIENT, *MCP)}
+VARIABLES: Final = {
+    each.name: each for each in (*WHERE, *SETTINGS, *ENGINE, *PROVISIONER, *CALLOUT, *STREAMS, *CLIENT, *MCP)
+}
 
 OF_WORKSPACES: Final = frozenset({
     "WORKSPACED_AGENT_CONFIG", "WORKSPACED_AGENT_ID", "WORKSPACED_AGENT_NAME", "WORKSPACED_BUILD_ID",

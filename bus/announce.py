@@ -9,11 +9,13 @@ from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct, field
+from msgspec.structs import replace
 
 from workspaced.bus import headers, subjects
 from workspaced.bus.codec import encode
-from workspaced.bus.messages import CancelJob, Resync
+from workspaced.bus.messages import CancelJob, Resync, Revoked
 from workspaced.bus.publish import Message, with_id
+from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.chat import Cause
 from workspaced.fsm.effects import (
     AskAgents,
@@ -23,6 +25,7 @@ from workspaced.fsm.effects import (
     LinkLost,
     PublishJob,
     PurgeJob,
+    RevokeAgents,
     SetTimer,
     StopJob,
     Timed,
@@ -48,15 +51,18 @@ class _Push(Struct, kw_only=True):
 
 
 def messages_of(
-    rows: Iterable[TransitionRow], inputs: Iterable[InputRow] = (), traceparent: str | None = None
+    rows: Iterable[TransitionRow],
+    inputs: Iterable[InputRow] = (),
+    traceparent: str | None = None,
+    secrets: AgentSecrets | None = None,
 ) -> list[Message]:
     """All that is to be said of `rows` and `inputs`, in their order; a row's effects stand before its push."""
     messages = []
     for row in rows:
-        messages += [effect_message(effect, row.at) for effect in row.effects]
+        messages += [effect_message(effect, row.at, secrets) for effect in row.effects]
         messages.append(push_message(row, traceparent))
     for given in inputs:
-        messages += [effect_message(effect, given.at) for effect in given.effects]
+        messages += [effect_message(effect, given.at, secrets) for effect in given.effects]
     return messages
 
 
@@ -79,11 +85,13 @@ def push_message(row: TransitionRow, traceparent: str | None = None) -> Message:
     return Message(subjects.chat(row.chat_id, row.to_state), encode(body), attributes)
 
 
-def effect_message(effect: Effect, at: datetime) -> Message:
-    """What `effect` stands for; `at` is the time of the input that caused it."""
+def effect_message(effect: Effect, at: datetime, secrets: AgentSecrets | None = None) -> Message:
+    """What `effect` stands for; `at` is the time of the input that caused it. A job gets its agents' secret here."""
     match effect:
         case PublishJob():
             job = effect.job
+            if effect.with_secret and secrets is not None:
+                job = replace(job, agent_secret=secrets.of(job.build_id))
             name = f"{job.workspace.id}:{job.build_id}"
             subject = subjects.job(effect.provisioner, job.job_id)
             return Message(subject, encode(job), _attributes(name, f"workspaced.job.{job.transition}", job.at))
@@ -97,6 +105,9 @@ def effect_message(effect: Effect, at: datetime) -> Message:
             return Message(subjects.cancel(effect.job_id), encode(stop), answered=False)
         case AskAgents():
             return resync_message(at, effect.workspace_id)
+        case RevokeAgents():
+            revoked = Revoked(effect.workspace_id, effect.build_id)
+            return Message(subjects.revoke(effect.workspace_id), encode(revoked), answered=False)
 
 
 def timer_message(timer: SetTimer) -> Message:

@@ -33,6 +33,7 @@ AHEAD = timedelta(minutes=5)
 """A sender's clock further ahead of the stream's than this is not believed."""
 ID_LENGTH = 256
 AGENT_USER = "agent"
+"""A standing user that agents may share where they have no secrets of their own; the auth callout's are agent ids."""
 
 _AGENT_EVENTS: dict[str, type[AgentEvent]] = {
     "connected": AgentConnected,
@@ -117,7 +118,8 @@ def _due(stored: Stored, subject: subjects.DueSubject) -> Input:
     if due.slot != subject.slot or due.__struct_config__.tag != subject.timer:
         raise UndecodableMessage("bad_body", "another timer than the subject's")
     if isinstance(due, LinkLost):
-        return _input(stored, ConnectionLost(due.server_id, due.client_id, "not there any more", due.certain))
+        lost = ConnectionLost(due.server_id, due.client_id, "not there any more", due.certain, due.agent_id)
+        return _input(stored, lost)
     return _input(stored, due)
 
 
@@ -128,7 +130,12 @@ def _advisory(stored: Stored, subject: subjects.AdvisorySubject) -> Input | None
     user = advisory.client.user
     if user != AGENT_USER and not subjects.is_uuid(user):
         return None  # an engine, a daemon or a provisioner
-    lost = ConnectionLost(advisory.server.id, advisory.client.id, advisory.reason[:ID_LENGTH])
+    lost = ConnectionLost(
+        advisory.server.id,
+        advisory.client.id,
+        advisory.reason[:ID_LENGTH],
+        agent_id=None if user == AGENT_USER else user,
+    )
     return _input(stored, lost, advisory.id, advisory.client.stop or advisory.timestamp)
 
 

@@ -62,6 +62,13 @@ class Resync(Struct, frozen=True):
     at: Time | None = None
 
 
+class Revoked(Struct, frozen=True):
+    """`ws.revoke.<workspace_id>`: agents of builds before `build_id` have no access any more."""
+
+    workspace_id: Id
+    build_id: Id
+
+
 # --- what provisioners and agents say, besides events -----------------------------------------------------------------
 
 

@@ -40,6 +40,7 @@ ALL_JOBS: Final = "ws.job.>"
 ALL_DEAD: Final = "ws.dead.>"
 ALL_RESYNC: Final = "ws.resync.*"
 ALL_CANCELS: Final = "ws.cancel.*"
+ALL_REVOKED: Final = "ws.revoke.*"
 API_PREFIX: Final = "ws.api"
 
 JOB_STATUSES: Final[frozenset[str]] = frozenset(get_args(JobStatus))
@@ -142,6 +143,11 @@ def resync(workspace_id: str | None = None) -> str:
     return "ws.resync" if workspace_id is None else f"ws.resync.{_id(workspace_id, 'workspace_id')}"
 
 
+def revoke(workspace_id: str) -> str:
+    """`ws.revoke.<workspace_id>`: agents of its earlier builds must go."""
+    return f"ws.revoke.{_id(workspace_id, 'workspace_id')}"
+
+
 def log(workspace_id: str, build_id: str) -> str:
     """`ws.log.<workspace_id>.<build_id>`: a build's lines."""
     return f"ws.log.{_id(workspace_id, 'workspace_id')}.{_id(build_id, 'build_id')}"
@@ -165,6 +171,19 @@ def chat_all(chat_id: str) -> str:
 def ping(agent_id: str) -> str:
     """`ws.agent.<agent_id>.ping`: an agent answers here."""
     return f"ws.agent.{_id(agent_id, 'agent_id')}.ping"
+
+
+def agent(agent_id: str) -> str:
+    """`ws.agent.<agent_id>.>`: all that an agent is asked."""
+    return f"ws.agent.{_id(agent_id, 'agent_id')}.>"
+
+
+def kick(server_id: str) -> str:
+    """`ws.kick.<server_id>`: the NATS server drops the connection that the body names."""
+    if _ODD_TOKEN.search(server_id) or "." in server_id:
+        message = "server_id must be one token"
+        raise BadRequest(message, field="server_id")
+    return f"ws.kick.{server_id}"
 
 
 def dead(subject: str) -> str:
@@ -256,6 +275,12 @@ class ResyncSubject(Struct, frozen=True):
     workspace_id: str | None = None
 
 
+class RevokeSubject(Struct, frozen=True):
+    """`ws.revoke.<workspace_id>`."""
+
+    workspace_id: str
+
+
 class LogSubject(Struct, frozen=True):
     """`ws.log.<workspace_id>.<build_id>`."""
 
@@ -292,6 +317,7 @@ Subject = (
     | JobSubject
     | CancelSubject
     | ResyncSubject
+    | RevokeSubject
     | LogSubject
     | ChatSubject
     | PingSubject
@@ -355,6 +381,7 @@ _FORMS: Final = _forms(
     ("ws.cancel.*", CancelSubject),
     ("ws.resync.*", ResyncSubject),
     ("ws.resync", ResyncSubject),
+    ("ws.revoke.*", RevokeSubject),
     ("ws.log.*.*", LogSubject),
     ("ws.chat.*.*", ChatSubject),
     ("ws.agent.*.ping", PingSubject),

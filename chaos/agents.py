@@ -19,7 +19,7 @@ class Host:
     """The agents of this process, by workspace."""
 
     def __init__(self, given: dict[str, object]) -> None:
-        self._url, self._login = str(given["url"]), given["agent_login"]
+        self._url = str(given["url"])
         self._kept = Path(str(given["kept"]))
         self._chance = random.Random(int(str(given["seed"])))  # noqa: S311 - not a secret
         self._agents: dict[str, AgentClient] = {}
@@ -49,10 +49,11 @@ class Host:
     def _spawn(self, asked: dict[str, str], *, restarted: bool) -> None:
         agent = AgentClient(asked["workspace"], asked["agent"], asked["build"], restarted=restarted)
         self._agents[asked["workspace"]] = agent
-        self._keep(self._live(agent))
+        self._keep(self._live(agent, asked["secret"]))
 
-    async def _live(self, agent: AgentClient) -> None:
-        await agent.connect(self._url, **self._login)  # type: ignore[arg-type]  # JSON
+    async def _live(self, agent: AgentClient, secret: str) -> None:
+        login = {"user": agent.agent_id, "password": f"{agent.build_id}.{secret}"}
+        await agent.connect(self._url, inbox_prefix=f"_INBOX_{agent.agent_id}", **login)
         agent.lifecycle("starting")
         await asyncio.sleep(self._chance.uniform(0.01, 0.5))
         agent.lifecycle("start_error" if self._chance.random() < 0.03 else "ready")  # noqa: PLR2004 - some scripts fail

@@ -12,6 +12,7 @@ from plan import Fault
 from processes import Program
 
 from workspaced.app.embedded import Servers
+from workspaced.bus.connection import open_connection
 from workspaced.bus.headers import MESSAGE_ID
 
 
@@ -23,12 +24,21 @@ class Injector:
         self._chance = random.Random(seed)  # noqa: S311 - not a secret
         self._meddling: Counter[str] = Counter()
         self._server_lock = asyncio.Lock()
+        self._kicker: Client
+        """The auth callout's user: it alone may have connections dropped."""
         self.injected: Counter[str] = Counter()
         self.meddled: Counter[str] = Counter()
 
     async def start(self) -> None:
         """Listen to events, so that they can be doubled and delayed."""
+        role = self._servers.nats.credentials.role("callout")
+        login = {"user": role.user, "password": role.password, "inbox_prefix": role.inbox_prefix}
+        self._kicker = await open_connection(self._servers.nats.url, **login, name="chaos")
         await self._admin.subscribe("ws.event.>", cb=self._on_event)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._kicker.close()
 
     async def run(self, faults: list[Fault]) -> None:
         """All faults at their times; returns when the last one is over."""
@@ -84,7 +94,7 @@ class Injector:
             connections = body["data"]["connections"]
             chosen = connections[fault.target % len(connections)]
             kick = json.dumps({"cid": chosen["cid"]}).encode()
-            await self._admin.request(f"ws.kick.{body['server']['id']}", kick, timeout=2)
+            await self._kicker.request(f"ws.kick.{body['server']['id']}", kick, timeout=2)
         except Exception:  # noqa: BLE001 - NATS is away just now; then there is nobody to kick
             self.injected["connection kicked"] -= 1
 

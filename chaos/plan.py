@@ -7,6 +7,7 @@ from typing import Final
 KINDS: Final = {
     "engine killed": 10,
     "engine stopped for a while": 5,
+    "callout killed": 3,
     "provisioner killed": 6,
     "provisioner stopped for a while": 3,
     "agents killed": 6,

@@ -39,6 +39,7 @@ class Provisioner:
             raise JobFailed("the dice said no")
         agent = str(uuid5(NAMESPACE_OID, job.build_id))
         asked = {"workspace": job.workspace.id, "build": job.build_id, "agent": agent, "transition": job.transition}
+        asked |= {"secret": job.agent_secret or ""}
         await self._ask_host(asked)
         return (AgentReport(agent, "main"),) if job.transition == "start" else ()
 

@@ -62,14 +62,25 @@ def programs(servers: Servers, folder: Path, seed: int, engines: int) -> dict[st
         "WORKSPACED_USER": "engine",
         "WORKSPACED_PASSWORD": roles["engine"].password,
         "WORKSPACED_HTTP_PORT": "0",
+        "WORKSPACED_AGENT_KEY": nats.credentials.agent_key,
     } | DEADLINES
+    callout = {
+        "NATS_URL": nats.url,
+        "DATABASE_URL": servers.postgres.dsn,
+        "WORKSPACED_USER": "callout",
+        "WORKSPACED_PASSWORD": nats.credentials.role("callout").password,
+        "WORKSPACED_CALLOUT_SEED": nats.credentials.callout_seed,
+    }
     login = {"user": "admin", "password": roles["admin"].password, "inbox_prefix": "_INBOX_admin"}
-    agents = {"user": "agent", "password": roles["agent"].password, "inbox_prefix": "_INBOX_agent"}
-    given = {"url": nats.url, "login": login, "agent_login": agents}
+    given = {"url": nats.url, "login": login}
     return {
         "engine": [
             Program(f"engine{n}", [console_script(), "serve"], environment=engine, log=folder / f"engine{n}.log")
             for n in range(engines)
+        ],
+        "callout": [
+            Program(f"callout{n}", [console_script(), "callout"], environment=callout, log=folder / f"callout{n}.log")
+            for n in range(2)
         ],
         "provisioner": [
             Program(
@@ -137,6 +148,7 @@ async def chaos(seconds: float, seed: int, count: int, engines: int, a_minute: f
         chats = Chats(client, seed, count, organization, put)
         injector = Injector(servers, admin, fleet, seed)
         await injector.start()
+        stack.push_async_callback(injector.stop)
         say(f"{count} chats, {engines} engines, {len(faults)} faults in {seconds:.0f} s, seed {seed}")
         living = asyncio.create_task(chats.run())
         await injector.run(faults)

@@ -84,6 +84,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "settings-stored": lambda: settings(variables.SETTINGS),
     "settings-engine": lambda: settings(variables.ENGINE),
     "settings-provisioner": lambda: settings(variables.PROVISIONER),
+    "settings-callout": lambda: settings(variables.CALLOUT),
     "settings-streams": lambda: settings(variables.STREAMS),
     "settings-client": lambda: settings(variables.CLIENT),
     "settings-mcp": lambda: settings(variables.MCP),

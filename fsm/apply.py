@@ -105,9 +105,10 @@ def _event(world: World, item: Input, told: WorkspaceEvent) -> None:
 def _connection_lost(world: World, item: Input, lost: ConnectionLost) -> None:
     connection = (lost.server_id, lost.client_id)
     cause = Cause("sys.disconnect", item.id, item.at)
-    facts = world.facts.get(world.connections.get(connection, ""))
+    facts = world.named_by(connection, lost.agent_id)
     if facts is not None:
-        _merged(world, item, cause, facts, lose_connection(facts, connection, item.at, certain=lost.certain))
+        merged = lose_connection(facts, connection, item.at, certain=lost.certain, agent_id=lost.agent_id)
+        _merged(world, item, cause, facts, merged)
     elif lost.certain:
         world.put_departure(connection, item.at)
 

@@ -14,6 +14,7 @@ from workspaced.fsm.effects import (
     JobWorkspace,
     PublishJob,
     PurgeJob,
+    RevokeAgents,
     SetTimer,
     StopJob,
     WorkspaceExpiry,
@@ -39,8 +40,10 @@ class Wish(Struct, frozen=True):
 def begin_build(world: World, facts: Facts, transition: Transition, wish: Wish) -> Planned:
     """Facts with a new latest build, and its job on the queue with its pending limit. Its agents are new ones."""
     latest, template = facts.build, world.templates.get(facts.workspace.template_id)
+    build_id = world.ids.uuid()
+    secret_hash = world.secrets.hash_of(build_id) if world.secrets and transition == "start" else None
     build = Build(
-        id=world.ids.uuid(),
+        id=build_id,
         workspace_id=facts.workspace.id,
         build_number=latest.build_number + 1 if latest else 1,
         transition=transition,
@@ -54,10 +57,22 @@ def begin_build(world: World, facts: Facts, transition: Transition, wish: Wish) 
         parameters=wish.parameters if wish.parameters is not None else (latest.parameters if latest else {}),
         initiator=wish.initiator,
         request_id=wish.request_id,
+        agent_secret_hash=secret_hash,
     )
     workspace = replace(facts.workspace, ttl_at=None, next=None, next_parameters=None, next_initiator=None)
-    job = PublishJob(build.provisioner, _job(world, workspace, build))
-    return Facts(workspace, build), (job, watch_pending(world, build))
+    begun: tuple[Effect, ...] = (_publish(world, workspace, build), watch_pending(world, build))
+    return Facts(workspace, build), begun + revoke_agents(latest, build)
+
+
+def revoke_agents(former: Build | None, latest: Build) -> tuple[RevokeAgents, ...]:
+    """The agents of a former build that have a secret must go once there is a newer one."""
+    if former is None or former.agent_secret_hash is None:
+        return ()
+    return (RevokeAgents(latest.workspace_id, latest.id),)
+
+
+def _publish(world: World, workspace: Workspace, build: Build) -> PublishJob:
+    return PublishJob(build.provisioner, _job(world, workspace, build), build.agent_secret_hash is not None)
 
 
 def _job(world: World, workspace: Workspace, build: Build) -> Job:
@@ -98,7 +113,7 @@ def publish_again(world: World, facts: Facts) -> PublishJob | None:
     build = facts.build
     if build is None or build.foreign or job_status(build) != "pending":
         return None
-    return PublishJob(build.provisioner, _job(world, facts.workspace, build))
+    return _publish(world, facts.workspace, build)
 
 
 def version_to_start(world: World, facts: Facts) -> str | None:

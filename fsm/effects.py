@@ -59,6 +59,9 @@ class PublishJob(Struct, frozen=True, tag="publish_job"):
 
     provisioner: str
     job: Job
+    """Without the agents' secret, for effects are kept."""
+    with_secret: bool = False
+    """Whoever publishes it puts the secret in."""
 
 
 class PurgeJob(Struct, frozen=True, tag="purge_job"):
@@ -150,4 +153,12 @@ class AskAgents(Struct, frozen=True, tag="ask_agents"):
     workspace_id: str
 
 
-Effect = PublishJob | PurgeJob | StopJob | SetTimer | AskAgents
+class RevokeAgents(Struct, frozen=True, tag="revoke_agents"):
+    """Have the agents of a workspace's earlier builds turned out: `ws.revoke.<workspace_id>`."""
+
+    workspace_id: str
+    build_id: str
+    """The build that counts now."""
+
+
+Effect = PublishJob | PurgeJob | StopJob | SetTimer | AskAgents | RevokeAgents

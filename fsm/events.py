@@ -102,6 +102,8 @@ class ConnectionLost(Struct, frozen=True):
     client_id: int
     reason: str = ""
     certain: bool = True
+    agent_id: str | None = None
+    """Whose connection it was, where the server knows; then it is nobody else's, whoever names it."""
 
 
 class JobChanged(Struct, frozen=True):

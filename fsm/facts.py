@@ -78,6 +78,8 @@ class Build(Struct, frozen=True):
     agents_told: bool = False
     ready_at: datetime | None = None
     """The first time this build's workspace was ready; its TTL runs from there."""
+    agent_secret_hash: str | None = None
+    """What its agents' secret hashes to; none: they get in by other credentials, or not at all."""
 
 
 class Agent(Struct, frozen=True):

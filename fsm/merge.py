@@ -9,6 +9,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from workspaced.fsm.builds import revoke_agents
 from workspaced.fsm.effects import Effect, PurgeJob, StopJob
 from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.events import ERROR_LENGTH, AgentReport, BuildCreated, JobChanged, JobReport
@@ -156,8 +157,9 @@ def merge_build(facts: Facts, created: BuildCreated, at: datetime) -> Merged:
         workspace = replace(workspace, next=None, next_parameters=None, next_initiator=None)
     newer = Facts(replace(workspace, ttl_at=None), build)
     if latest is None or not facts.in_flight:
-        return Merged(newer)
+        return Merged(newer, effects=revoke_agents(latest, build))
     closed = replace(latest, canceled_at=latest.canceled_at or at, completed_at=at)
     purge = PurgeJob(latest.provisioner, latest.job_id)
     stop = StopJob(latest.job_id, latest.id, workspace.id, "late")
-    return Merged(newer, effects=(purge if job_status(latest) == "pending" else stop,), closed=closed)
+    over = purge if job_status(latest) == "pending" else stop
+    return Merged(newer, effects=(over, *revoke_agents(latest, build)), closed=closed)

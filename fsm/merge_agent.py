@@ -61,14 +61,16 @@ def with_agent(facts: Facts, agent: Agent) -> Facts:
     return Facts(facts.workspace, facts.build, agents if agent in agents else (*agents, agent))
 
 
-def lose_connection(facts: Facts, connection: Connection, at: datetime, *, certain: bool = True) -> Merged:
+def lose_connection(
+    facts: Facts, connection: Connection, at: datetime, *, certain: bool = True, agent_id: str | None = None
+) -> Merged:
     """Facts after the server told that a connection is gone; it counts for agents whose newest connection it is.
 
-    One that is not `certain` to be gone may be told again by its agent.
+    One that is not `certain` to be gone may be told again by its agent. With `agent_id` it counts for that one alone.
     """
     lost, stale = facts, "not the newest connection of an agent"
     for agent in facts.agents:
-        if agent.connection == connection:
+        if agent.connection == connection and agent_id in {None, agent.id}:
             after = _gone(agent, at) if certain else _doubted(agent, at)
             if isinstance(after, str):
                 stale = after

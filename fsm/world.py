@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 
+from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.chat import Chat
 from workspaced.fsm.deadlines import Limits
 from workspaced.fsm.effects import ChatDeadline, Effect, SetTimer
@@ -52,10 +53,16 @@ class World:
     """Rows of one batch, changed in memory."""
 
     def __init__(
-        self, loaded: Loaded, now: datetime, ids: Ids, defaults: Settings, typical: TypicalOf = lambda *_: None
+        self,
+        loaded: Loaded,
+        now: datetime,
+        ids: Ids,
+        defaults: Settings,
+        typical: TypicalOf = lambda *_: None,
+        secrets: AgentSecrets | None = None,
     ) -> None:
-        """`defaults` are the process's settings, under the stored ones."""
-        self.now, self.ids, self.typical = now, ids, typical
+        """`defaults` are the process's settings, under the stored ones; without `secrets` builds have none."""
+        self.now, self.ids, self.typical, self.secrets = now, ids, typical, secrets
         self.received = now
         """When the stream stored the input that is being applied."""
         self.settings, _ = settings_in_force(loaded.settings, defaults)
@@ -71,11 +78,10 @@ class World:
         self.departed: dict[Connection, datetime] = {
             (gone.server_id, gone.client_id): gone.at for gone in loaded.departures
         }
-        self.connections: dict[Connection, str] = {}
-        """The workspaces of connections that agents named."""
+        self._connections: dict[Connection, dict[str, str]] = {}
+        """By connection the agents that named it, with their workspaces; of several all but one lie."""
         for agent in loaded.agents:
-            if agent.connection is not None:
-                self.connections[agent.connection] = agent.workspace_id
+            self._note_connection(agent)
         self.inputs = {row.key: row for row in loaded.inputs}
         self.requests = {(row.chat_id, row.request_id): row for row in loaded.inputs if row.request_id}
         self.done: set[str] = set()
@@ -105,6 +111,12 @@ class World:
         """The chats bound to a workspace, by id."""
         return [self.chats[chat_id] for chat_id in sorted(self.bound.get(workspace_id, ()))]
 
+    def named_by(self, connection: Connection, agent_id: str | None) -> Facts | None:
+        """What is known of the workspace whose agent named the connection: that agent's, or any when None."""
+        agents = self._connections.get(connection, {})
+        workspace_id = agents.get(agent_id) if agent_id else next(iter(agents.values()), None)
+        return self.facts.get(workspace_id) if workspace_id else None
+
     def snapshot(self, chat: Chat) -> Snapshot:
         """The chat as anyone may see it now."""
         facts = self.facts_of(chat)
@@ -124,9 +136,12 @@ class World:
         for agent in facts.agents:
             if id(agent) not in known:
                 self._agents[agent.id] = agent
-                if agent.connection is not None:
-                    self.connections[agent.connection] = agent.workspace_id
+                self._note_connection(agent)
         self.facts[facts.workspace.id] = facts
+
+    def _note_connection(self, agent: Agent) -> None:
+        if agent.connection is not None:
+            self._connections.setdefault(agent.connection, {})[agent.id] = agent.workspace_id
 
     def _put_workspace(self, workspace: Workspace) -> None:
         self._workspaces[workspace.id] = workspace

@@ -18,7 +18,7 @@ MAY_PUBLISH = {
         "ws.dead.ws.event.w1.job.running",
         "ws.resync",
         "ws.resync.w1",
-        "ws.kick.s1",
+        "ws.revoke.w1",
         "_INBOX_engine.abc.def",
         "$JS.API.CONSUMER.MSG.NEXT.EVENTS.engine",
         "$JS.API.CONSUMER.MSG.NEXT.TIMERS.engine",
@@ -101,7 +101,6 @@ MAY_NOT_PUBLISH = {
         "$JS.API.CONSUMER.CREATE.JOBS",
     ],
     "agent": [
-        "ws.event.w1.agent.a1.ready",
         "ws.event.w1.job.succeeded",
         "ws.chat.c1.ready",
         "ws.timer.deadline.c1",

@@ -2,16 +2,29 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
 
 import asyncpg
-import nats
 from nats.aio.client import Client
 from nats.js.api import StreamInfo
 
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.embedded_postgres import PostgresServer
+
+SHARED_AGENT: Final = "agent"
+"""A standing role for tests that are not about logins: it speaks for all agents over one connection."""
+_SHARED_AGENT: Final = """{ user: agent, password: $NATS_AGENT_PASSWORD, permissions: {
+          publish: [ "ws.event.*.agent.*.*", "$SYS.REQ.USER.INFO" ]
+          subscribe: [ "ws.agent.*.>", "ws.resync", "ws.resync.*", "_INBOX_agent.>" ]
+          allow_responses: { max: 1, expires: "1m" } } }
+      """
+
+
+Lost = Callable[[], Awaitable[None]]
 
 
 class Connections:
@@ -25,18 +38,30 @@ class Connections:
 
     async def __call__(self, role: str, name: str | None = None) -> Client:
         """A client of `role`, which comes back by itself when the server does."""
-        who = self.server.roles[role]
-        client = await nats.connect(
+        who = self.server.credentials.role(role)
+        return await self.login(who.user, who.password, who.inbox_prefix, name)
+
+    async def login(
+        self, user: str, password: str, inbox_prefix: str, name: str | None = None, on_lost: Lost | None = None
+    ) -> Client:
+        """A client of any user; with `on_lost`, which hears of its end, it does not come back.
+
+        Raises as nats.connect when it may not come in.
+        """
+        client = Client()
+        self._clients.append(client)
+        await client.connect(
             self.server.url,
             name=name,
-            user=who.user,
-            password=who.password,
-            inbox_prefix=who.inbox_prefix.encode(),
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=0.05,
+            user=user,
+            password=password,
+            inbox_prefix=inbox_prefix.encode(),
+            max_reconnect_attempts=-1 if on_lost is None else 1,
+            allow_reconnect=on_lost is None,
+            reconnect_time_wait=0.05,  # type: ignore[arg-type]  # parts of seconds are fine
             error_cb=self._note,
+            closed_cb=on_lost,
         )
-        self._clients.append(client)
         return client
 
     async def refusals(self, client: Client) -> list[str]:
@@ -54,6 +79,16 @@ class Connections:
     async def _note(self, error: Exception) -> None:
         if "permissions violation" in str(error):
             self.refused.append(str(error))
+
+
+def conf_with_shared_agent(path: Path) -> Path:
+    """`path`, with the shipped nats.conf and `SHARED_AGENT` in it."""
+    text = (files("workspaced.app") / "nats.conf").read_text()
+    for before, added in (("{ user: admin,", _SHARED_AGENT), ("admin, engine, chatd", f"{SHARED_AGENT}, ")):
+        assert text.count(before) == 1
+        text = text.replace(before, added + before)
+    path.write_text(text)
+    return path
 
 
 async def remove_streams(server: NatsServer) -> None:

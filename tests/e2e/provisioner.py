@@ -116,6 +116,13 @@ class Provisioner:
         subject = f"ws.event.{job['workspace']['id']}.job.{status}"
         await self.connection.jetstream().publish(subject, json.dumps(body).encode())
 
+    async def announce(self, job: Body, build: Body) -> None:
+        """Tell of a build of that workspace that somebody else began."""
+        subject = f"ws.event.{job['workspace']['id']}.build.created"
+        await self.connection.jetstream().publish(
+            subject, json.dumps({"id": str(uuid4()), "at": now()} | build).encode()
+        )
+
     async def build(self, job: Body) -> Agent:
         """Do the job; the agent it brought, not connected yet."""
         agent = await self.agent(job)

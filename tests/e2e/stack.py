@@ -104,6 +104,7 @@ class Stack:
             defaults=Settings(**settings),
             http_port=0,
             drain_limit=timedelta(seconds=3),
+            agent_key=self.server.credentials.agent_key,
         )
 
     async def engine(self, moments: Moments | None = None, **settings: timedelta) -> Server:

@@ -40,13 +40,14 @@ async def test_coming_and_going_reach_the_stream(connect: Connections) -> None:
     assert coming["server"]["id"] == leaving["server"]["id"]
 
 
-async def test_the_engine_ends_a_connection(connect: Connections) -> None:
-    """A kick by the engine drops the link, and the advisory says why."""
+async def test_the_callout_ends_a_connection(connect: Connections) -> None:
+    """A kick by the callout drops the link, and the advisory says why."""
     pull = await events_of(await connect("admin"))
-    engine, agent = await connect("engine"), await connect("agent")
+    callout, agent = await connect("callout"), await connect("agent")
     _, coming = await advisory(pull, "agent")
     # A request: the server does nothing on a kick without a reply subject.
-    await engine.request(f"ws.kick.{coming['server']['id']}", json.dumps({"cid": agent.client_id}).encode(), timeout=30)
+    kick = json.dumps({"cid": agent.client_id}).encode()
+    await callout.request(f"ws.kick.{coming['server']['id']}", kick, timeout=30)
     left, leaving = await advisory(pull, "agent")
 
     assert (left, leaving["reason"]) == ("ws.sys.disconnect", "Kicked")

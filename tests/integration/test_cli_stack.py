@@ -41,7 +41,7 @@ def test_up_tells_where_it_is(cli: CommandLine, folder: Path) -> None:
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert set(told) == {"nats_url", "database_url", "http_url", "pid", "roles"}
-    assert set(told["roles"]) == {"admin", "engine", "chatd", "provisioner", "agent", "inspector"}
+    assert set(told["roles"]) == {"admin", "engine", "chatd", "provisioner", "inspector"}
     assert told["roles"]["chatd"]["inbox_prefix"] == "_INBOX_chatd"
     assert cli.run("ps").returncode == 0
 

@@ -188,7 +188,17 @@ async def test_secrets_are_for_the_owner(folder: Path) -> None:
             told += Path(f"/proc/{server.pid}/cmdline").read_text()  # noqa: ASYNC240  # a file of the kernel's memory
 
     assert stat.S_IMODE((folder / "secrets.json").stat().st_mode) == 0o600
-    assert set(passwords) == {"sys", "admin", "engine", "chatd", "provisioner", "agent", "inspector"}
+    assert set(passwords) == {
+        "sys",
+        "callout",
+        "admin",
+        "engine",
+        "chatd",
+        "provisioner",
+        "inspector",
+        "callout_seed",
+        "agent_key",
+    }
     assert [user for user, password in passwords.items() if password in told] == []
 
 

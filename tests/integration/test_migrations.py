@@ -90,7 +90,7 @@ async def test_a_migration_that_fails_leaves_nothing(database: str) -> None:
     """All in one transaction."""
     broken = NEXT._replace(text=NEXT.text + "; select 1/0")
 
-    failure = r"migration 2 \(next\) failed, and nothing was applied: division by zero"
+    failure = rf"migration {NEXT.version} \(next\) failed, and nothing was applied: division by zero"
     with pytest.raises(SchemaRefused, match=failure):
         await migrate(database, (*KNOWN, broken))
 

@@ -158,12 +158,12 @@ def an_advisory(user: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("user", ["agent", an_id(3)])
-def test_an_agent_is_gone(user: str) -> None:
+@pytest.mark.parametrize(("user", "agent_id"), [("agent", None), (an_id(3), an_id(3))])
+def test_an_agent_is_gone(user: str, agent_id: str | None) -> None:
     """Agents are known by the common user, or by their own id under auth callout."""
     found = decoded("ws.sys.disconnect", an_advisory(user))
 
-    assert ConnectionLost("SERVER", 12, "Client Closed") == found.payload
+    assert ConnectionLost("SERVER", 12, "Client Closed", agent_id=agent_id) == found.payload
     assert datetime(2026, 3, 4, 5, 6, 6, tzinfo=UTC) == found.at
 
 
