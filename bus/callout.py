@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
+import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -18,8 +19,9 @@ from nats.errors import Error as NatsError
 
 from workspaced.bus import subjects
 from workspaced.bus.auth_jwt import Login, Signer, read_login
+from workspaced.bus.messages import Revoked
 from workspaced.fsm.agent_secret import hashed
-from workspaced.fsm.errors import UndecodableMessage, WorkspacedError
+from workspaced.fsm.errors import WorkspacedError
 from workspaced.fsm.values import Connection
 
 AUTH: Final = "$SYS.REQ.USER.AUTH"
@@ -102,11 +104,10 @@ class Callout:
 
     async def _on_revoked(self, message: Msg) -> None:
         try:
-            subject = subjects.parse(message.subject)
-        except UndecodableMessage:
+            revoked = msgspec.json.decode(message.data, type=Revoked)
+        except msgspec.DecodeError:  # an admin's own
             return
-        if isinstance(subject, subjects.RevokeSubject):
-            self._spawn(self._revoke(subject.workspace_id))
+        self._spawn(self._revoke(revoked.workspace_id))
 
     def _spawn(self, work: Coroutine[Any, Any, None], over: Callable[[], None] | None = None) -> None:
         def done(task: asyncio.Task[None]) -> None:

@@ -275,12 +275,6 @@ class ResyncSubject(Struct, frozen=True):
     workspace_id: str | None = None
 
 
-class RevokeSubject(Struct, frozen=True):
-    """`ws.revoke.<workspace_id>`."""
-
-    workspace_id: str
-
-
 class LogSubject(Struct, frozen=True):
     """`ws.log.<workspace_id>.<build_id>`."""
 
@@ -317,7 +311,6 @@ Subject = (
     | JobSubject
     | CancelSubject
     | ResyncSubject
-    | RevokeSubject
     | LogSubject
     | ChatSubject
     | PingSubject
@@ -381,7 +374,6 @@ _FORMS: Final = _forms(
     ("ws.cancel.*", CancelSubject),
     ("ws.resync.*", ResyncSubject),
     ("ws.resync", ResyncSubject),
-    ("ws.revoke.*", RevokeSubject),
     ("ws.log.*.*", LogSubject),
     ("ws.chat.*.*", ChatSubject),
     ("ws.agent.*.ping", PingSubject),

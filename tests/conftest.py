@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.servers import SHARED_AGENT, Connections, conf_with_shared_agent, fresh_database, remove_streams
+from tests.servers import Connections, fresh_database, remove_streams, server_with_shared_agent
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.embedded_postgres import PostgresServer
 
@@ -30,8 +30,7 @@ def folder() -> Iterator[Path]:
 def nats_server() -> Iterator[NatsServer]:
     """The worker's NATS server with the shipped nats.conf and one role more; tests ask for `nats`, without streams."""
     with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
-        conf = conf_with_shared_agent(Path(name) / "nats.conf")
-        server = NatsServer(Path(name), conf=conf, more_users=(SHARED_AGENT,))
+        server = server_with_shared_agent(Path(name))
         asyncio.run(server.start())
         yield server
         asyncio.run(server.stop())

@@ -1,137 +1,48 @@
-"""The permissions of nats.conf as examples: role, then subjects (workspace w1, chat c1, agent a1, build b1)."""
+"""The tables of docs/security.md: who may publish and subscribe to what, as the test asks a real server."""
 
-MAY_PUBLISH = {
-    "admin": [
-        "ws.chat.c1.ready",
-        "ws.timer.deadline.c1",
-        "ws.api.templates.put",
-        "ws.api.dead",
-        "$JS.API.STREAM.NAMES",
-    ],
-    "engine": [
-        "ws.cmd.c1.create",
-        "ws.timer.deadline.c1",
-        "ws.job.local.j1",
-        "ws.cancel.j1",
-        "ws.chat.c1.ready",
-        "ws.agent.a1.ping",
-        "ws.dead.ws.event.w1.job.running",
-        "ws.resync",
-        "ws.resync.w1",
-        "ws.revoke.w1",
-        "_INBOX_engine.abc.def",
-        "$JS.API.CONSUMER.MSG.NEXT.EVENTS.engine",
-        "$JS.API.CONSUMER.MSG.NEXT.TIMERS.engine",
-        "$JS.API.CONSUMER.INFO.EVENTS.engine",
-        "$JS.API.CONSUMER.INFO.JOBS.local",
-        "$JS.ACK.EVENTS.engine.1.2.3.4.5",
-        "$JS.API.STREAM.PURGE.TIMERS",
-        "$JS.API.STREAM.PURGE.JOBS",
-        "$JS.API.STREAM.INFO.CHATS",
-        "$JS.API.STREAM.MSG.GET.LOGS",
-        "$JS.API.DIRECT.GET.LOGS",
-        "$JS.API.DIRECT.GET.LOGS.ws.log.w1.b1",
-        "$JS.API.DIRECT.GET.DEAD",
-        "$SYS.REQ.ACCOUNT.PING.CONNZ",
-        "$SYS.REQ.USER.INFO",
-    ],
-    "chatd": [
-        "ws.api.create",
-        "ws.api.touch",
-        "ws.api.get",
-        "ws.api.logs",
-        "ws.api.templates.list",
-        "ws.agent.a1.ping",
-    ],
-    "provisioner": [
-        "ws.event.w1.build.created",
-        "ws.event.w1.job.running",
-        "ws.log.w1.b1",
-        "$JS.API.CONSUMER.MSG.NEXT.JOBS.local",
-        "$JS.API.CONSUMER.MSG.NEXT.JOBS.gpu",
-        "$JS.API.CONSUMER.INFO.JOBS.local",
-        "$JS.ACK.JOBS.local.1.2.3.4.5",
-    ],
-    "agent": [
-        "ws.event.w1.agent.a1.connected",
-        "ws.event.w1.agent.a1.disconnected",
-        "ws.event.w1.agent.a1.lifecycle",
-        "$SYS.REQ.USER.INFO",
-    ],
-    "inspector": ["ws.api.get", "ws.api.list", "ws.api.history", "ws.api.dead", "ws.api.settings.get", "$SRV.PING"],
-}
+import re
+from pathlib import Path
+from typing import Final, NamedTuple
 
-MAY_NOT_PUBLISH = {
-    "engine": [
-        "ws.event.w1.job.succeeded",
-        "ws.log.w1.b1",
-        "ws.sys.disconnect",
-        "_INBOX_chatd.abc",
-        "$JS.API.STREAM.DELETE.EVENTS",
-        "$JS.API.STREAM.PURGE.EVENTS",
-        "$JS.API.STREAM.MSG.GET.EVENTS",
-        "$JS.API.CONSUMER.CREATE.EVENTS",
-        "$JS.API.CONSUMER.MSG.NEXT.JOBS.local",
-    ],
-    "chatd": [
-        "ws.api.templates.put",
-        "ws.api.templates.delete",
-        "ws.api.settings.put",
-        "ws.api.dead",
-        "ws.cmd.c1.create",
-        "ws.event.w1.job.succeeded",
-        "ws.chat.c1.ready",
-        "ws.timer.deadline.c1",
-        "ws.due.deadline.c1",
-        "ws.agent.a1.shutdown",
-        "ws.job.local.j1",
-        "_INBOX_engine.abc",
-        "$JS.API.CONSUMER.CREATE.CHATS",
-    ],
-    "provisioner": [
-        "ws.chat.c1.ready",
-        "ws.timer.deadline.c1",
-        "ws.due.deadline.c1",
-        "ws.event.w1.agent.a1.connected",
-        "ws.job.local.j1",
-        "ws.api.create",
-        "ws.sys.disconnect",
-        "$JS.API.CONSUMER.MSG.NEXT.EVENTS.engine",
-        "$JS.ACK.EVENTS.engine.1.2.3.4.5",
-        "$JS.API.CONSUMER.CREATE.JOBS",
-    ],
-    "agent": [
-        "ws.event.w1.job.succeeded",
-        "ws.chat.c1.ready",
-        "ws.timer.deadline.c1",
-        "ws.due.deadline.c1",
-        "ws.sys.disconnect",
-        "ws.agent.a2.ping",
-        "ws.api.get",
-        "$JS.API.INFO",
-    ],
-    "inspector": [
-        "ws.api.create",
-        "ws.api.templates.put",
-        "ws.chat.c1.ready",
-        "ws.timer.deadline.c1",
-        "ws.event.w1.job.failed",
-    ],
-}
+PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "security.md"
 
-MAY_SUBSCRIBE = {
-    "admin": ["ws.>", "_INBOX_admin.>"],
-    "engine": ["$SRV.PING", "_INBOX_engine.>"],
-    "chatd": ["ws.chat.>", "ws.chat.c1.*", "ws.log.w1.b1", "_INBOX_chatd.>"],
-    "provisioner": ["ws.cancel.*", "ws.resync", "ws.resync.w1", "_INBOX_provisioner.>"],
-    "agent": ["ws.agent.a1.>", "ws.resync", "ws.resync.w1", "_INBOX_agent.>"],
-    "inspector": ["ws.chat.>", "_INBOX_inspector.>"],
+IDS: Final = {
+    "workspace": "00000000-0000-4000-8000-000000000001",
+    "other workspace": "00000000-0000-4000-8000-000000000002",
+    "agent": "00000000-0000-4000-8000-00000000000a",
+    "other agent": "00000000-0000-4000-8000-00000000000b",
+    "chat": "00000000-0000-4000-8000-00000000000c",
+    "job": "00000000-0000-4000-8000-00000000000d",
+    "build": "00000000-0000-4000-8000-00000000000e",
+    "server": "NSERVER",
 }
+"""What stands in the tables in angle brackets; the agent that is asked is the first one, of the first workspace."""
 
-MAY_NOT_SUBSCRIBE = {
-    "engine": ["ws.api.create", "ws.log.>", "ws.>", "_INBOX_chatd.>"],
-    "chatd": ["ws.event.>", "ws.cmd.>", "ws.api.>", "ws.job.>", "_INBOX_engine.>", "_INBOX.>"],
-    "provisioner": ["ws.job.>", "ws.chat.>", "_INBOX_engine.>"],
-    "agent": ["ws.chat.>", "ws.event.>", "ws.cancel.*", "_INBOX_chatd.>"],
-    "inspector": ["ws.event.>", "ws.job.>", "ws.cmd.>", "_INBOX_chatd.>"],
-}
+
+class Rows(NamedTuple):
+    """One table: its roles, and by subject who may."""
+
+    roles: tuple[str, ...]
+    may: dict[str, frozenset[str]]
+
+    def of(self, role: str) -> set[str]:
+        """The subjects that `role` may use."""
+        return {subject for subject, roles in self.may.items() if role in roles}
+
+
+def rows(name: str) -> Rows:
+    """The table between `<!-- name -->` and `<!-- /name -->`; a `yes` is a yes, everything else a no."""
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", PAGE.read_text(), re.DOTALL)
+    assert found is not None
+    head, _, *lines = [_cells(line) for line in found[1].strip().splitlines()]
+    roles = tuple(head[1:])
+    may = {}
+    for named, *cells in lines:
+        assert len(cells) == len(roles), named
+        subject = re.sub(r"<([a-z ]+)>", lambda place: IDS[place[1]], named.strip("`"))
+        may[subject] = frozenset(role for role, cell in zip(roles, cells, strict=True) if cell == "yes")
+    return Rows(roles, may)
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("| ").split("|")]

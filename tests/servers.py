@@ -81,14 +81,20 @@ class Connections:
             self.refused.append(str(error))
 
 
-def conf_with_shared_agent(path: Path) -> Path:
-    """`path`, with the shipped nats.conf and `SHARED_AGENT` in it."""
+def server_with_shared_agent(folder: Path) -> NatsServer:
+    """A server of `folder`, not started, with the shipped nats.conf and `SHARED_AGENT` in it."""
     text = (files("workspaced.app") / "nats.conf").read_text()
-    for before, added in (("{ user: admin,", _SHARED_AGENT), ("admin, engine, chatd", f"{SHARED_AGENT}, ")):
+    for before, after in (
+        ("{ user: admin,", _SHARED_AGENT + "{ user: admin,"),
+        ("admin, engine, chatd", f"{SHARED_AGENT}, admin, engine, chatd"),
+        ('"ws.timer.>", "ws.chat.>", "ws.sys.>", ', ""),  # tests speak for everybody
+    ):
         assert text.count(before) == 1
-        text = text.replace(before, added + before)
-    path.write_text(text)
-    return path
+        text = text.replace(before, after)
+    folder.mkdir(exist_ok=True, parents=True)
+    conf = folder / "nats.conf"
+    conf.write_text(text)
+    return NatsServer(folder, conf=conf, more_users=(SHARED_AGENT,))
 
 
 async def remove_streams(server: NatsServer) -> None:

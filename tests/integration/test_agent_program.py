@@ -12,8 +12,7 @@ import msgspec
 import pytest
 
 from tests.jobs import SAFETY_NET, Body, Engine, Pipe, new_id
-from tests.servers import Connections
-from workspaced.app.embedded_nats import NatsServer
+from tests.servers import Connections, server_with_shared_agent
 from workspaced.bus import subjects
 from workspaced.provisioners import processes
 from workspaced.provisioners.agent.config import AgentConfig
@@ -170,7 +169,7 @@ async def test_resync_has_it_say_the_same_again(engine: Engine, tmp_path: Path) 
 
 async def test_agent_outlives_its_server(tmp_path: Path, pipe: Pipe) -> None:
     """After a server's death it comes back by itself and tells on the new connection what happened meanwhile."""
-    server = NatsServer(tmp_path / "server")
+    server = server_with_shared_agent(tmp_path / "server")
     await server.start()
     connections = Connections(server)
     try:
@@ -196,7 +195,7 @@ async def test_agent_outlives_its_server(tmp_path: Path, pipe: Pipe) -> None:
 async def test_agent_starts_while_nats_is_away(tmp_path: Path) -> None:
     """Its script runs at once, and everything is told in order when NATS is there."""
     pipe = Pipe(tmp_path / "ran")
-    server = NatsServer(tmp_path / "server")
+    server = server_with_shared_agent(tmp_path / "server")
     await server.start()
     connections = Connections(server)
     try:

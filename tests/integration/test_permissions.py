@@ -1,79 +1,121 @@
-"""Who may say what, asked of a real server with the shipped nats.conf."""
+"""Who may say what, asked of a real server with the shipped nats.conf: the tables of docs/security.md."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from nats.aio.msg import Msg
 from nats.js.api import StreamConfig
 from nats.js.errors import APIError
 
-from tests.permission_table import MAY_NOT_PUBLISH, MAY_NOT_SUBSCRIBE, MAY_PUBLISH, MAY_SUBSCRIBE
+from tests.permission_table import IDS, rows
 from tests.servers import Connections
+from workspaced.app.clock import utc_now
 from workspaced.app.embedded_nats import NatsServer
+from workspaced.bus.auth_jwt import Signer
+from workspaced.bus.callout import Callout
+from workspaced.fsm.values import Connection
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
 
 SCHEDULES_ARE_OFF = 10188
 TARGET_IS_OUTSIDE = 10190
+PUBLISH, SUBSCRIBE = rows("may-publish"), rows("may-subscribe")
+AGENT, WORKSPACE = IDS["agent"], IDS["workspace"]
 
 
-def rows(table: dict[str, list[str]]) -> list[tuple[str, str]]:
-    """The table as (role, subject), one per test."""
-    return [(role, subject) for role, subjects in table.items() for subject in subjects]
+class Open:
+    """A doorkeeper that lets everybody in."""
+
+    workspace_id = WORKSPACE
+    former: tuple[Connection, ...] = ()
+
+    async def admit(self, *_: object) -> "Open":
+        """As an agent of the one workspace."""
+        return self
+
+    async def revoked(self, _: str | None = None) -> list[Connection]:
+        """Nobody."""
+        return []
+
+    async def forget(self, connections: list[Connection]) -> None:
+        """Nothing is kept."""
 
 
-@pytest.mark.parametrize(("role", "subject"), rows(MAY_PUBLISH))
-async def test_publish_allowed(connect: Connections, role: str, subject: str) -> None:
-    """The role's work needs this subject."""
-    client = await connect(role)
-    await client.publish(subject)
-
-    assert await connect.refusals(client) == []
-
-
-@pytest.mark.parametrize(("role", "subject"), rows(MAY_NOT_PUBLISH))
-async def test_publish_denied(connect: Connections, role: str, subject: str) -> None:
-    """Saying this would be speaking for somebody else."""
-    client = await connect(role)
-    await client.publish(subject)
-
-    assert [f'publish to "{subject.lower()}"' in words for words in await connect.refusals(client)] == [True]
+@pytest.fixture(scope="module")
+def shipped() -> Iterator[NatsServer]:
+    """A server with the very file that is shipped."""
+    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
+        server = NatsServer(Path(name) / "server")
+        asyncio.run(server.start())
+        yield server
+        asyncio.run(server.stop())
 
 
-@pytest.mark.parametrize(("role", "subject"), rows(MAY_SUBSCRIBE))
-async def test_subscribe_allowed(connect: Connections, role: str, subject: str) -> None:
-    """The role's work needs to hear this."""
-    client = await connect(role)
-    await client.subscribe(subject)
+@asynccontextmanager
+async def a_client(server: NatsServer, role: str) -> AsyncIterator[tuple["Client", Connections]]:
+    """A client of a role; an agent by way of the callout."""
+    connections = Connections(server)
+    callout = Callout(
+        await connections("callout"),
+        Open(),
+        Signer(server.credentials.callout_seed),
+        clock=utc_now,
+        lifetime=timedelta(hours=1),
+    )
+    try:
+        if role == "agent":
+            await callout.start()
+            yield await connections.login(AGENT, f"{IDS['build']}.secret", f"_INBOX_{AGENT}"), connections
+        else:
+            yield await connections(role), connections
+    finally:
+        await callout.stop()
+        await connections.close()
 
-    assert await connect.refusals(client) == []
 
-
-@pytest.mark.parametrize(("role", "subject"), rows(MAY_NOT_SUBSCRIBE))
-async def test_subscribe_denied(connect: Connections, role: str, subject: str) -> None:
-    """Hearing this would be reading somebody else's mail."""
-    client = await connect(role)
-    await client.subscribe(subject)
-
-    assert len(await connect.refusals(client)) == 1
-
-
-@pytest.mark.parametrize(
-    ("subject", "expected"),
-    [
-        ("ws.timer.deadline.c1", {"admin", "engine"}),
-        ("ws.due.deadline.c1", {"admin"}),  # the server alone puts it there, when the deadline is due
-        ("ws.chat.c1.ready", {"admin", "engine"}),
-    ],
-)
-async def test_only_the_engine_speaks_for_the_engine(
-    connect: Connections, nats: NatsServer, subject: str, expected: set[str]
-) -> None:
-    """TIMERS and the pushes are closed to all others; admin is the deployment itself."""
+@pytest.mark.parametrize("role", PUBLISH.roles)
+async def test_who_may_publish(shipped: NatsServer, role: str) -> None:
+    """Everything that the table has, and nothing else."""
     allowed = set()
-    for role in nats.roles:
-        client = await connect(role)
-        await client.publish(subject)
-        if not await connect.refusals(client):
-            allowed.add(role)
+    async with a_client(shipped, role) as (client, connections):
+        for subject in PUBLISH.may:
+            await client.publish(subject)
+            if not await connections.refusals(client):
+                allowed.add(subject)
 
-    assert allowed == expected
+    assert allowed == PUBLISH.of(role)
+
+
+@pytest.mark.parametrize("role", SUBSCRIBE.roles)
+async def test_who_may_subscribe(shipped: NatsServer, role: str) -> None:
+    """Everything that the table has, and nothing else."""
+    allowed = set()
+    async with a_client(shipped, role) as (client, connections):
+        for subject in SUBSCRIBE.may:
+            await client.subscribe(subject)
+            if not await connections.refusals(client):
+                allowed.add(subject)
+
+    assert allowed == SUBSCRIBE.of(role)
+
+
+def test_the_tables_know_every_role(shipped: NatsServer) -> None:
+    """A role that is added has to be told about."""
+    roles = {*shipped.roles, "callout", "agent"}
+
+    assert (set(PUBLISH.roles), set(SUBSCRIBE.roles)) == (roles, roles)
+
+
+def test_no_standing_role_for_agents(shipped: NatsServer) -> None:
+    """Nobody is an agent by a password that all agents share."""
+    assert "agent" not in shipped.credentials.passwords
 
 
 async def test_the_service_listens_in_its_queue_group(connect: Connections) -> None:

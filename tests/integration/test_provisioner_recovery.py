@@ -10,8 +10,7 @@ import msgspec
 import pytest
 
 from tests.jobs import Engine, Pipe, a_job, next_job, processes_of, provisioner_process, record_of
-from tests.servers import Connections
-from workspaced.app.embedded_nats import NatsServer
+from tests.servers import Connections, server_with_shared_agent
 from workspaced.bus.job_in_hand import JobInHand
 from workspaced.bus.provisioner_client import ProvisionerClient
 from workspaced.fsm.effects import Job
@@ -180,7 +179,7 @@ async def test_agents_learn_of_another_login(engine: Engine, root: Path) -> None
 async def test_job_is_reported_after_an_outage(tmp_path: Path) -> None:
     """NATS dies while a job runs and comes back within its lease: the report is not lost, nor is the next job late."""
     pipe = Pipe(tmp_path / "pipe")
-    server = NatsServer(tmp_path / "server")
+    server = server_with_shared_agent(tmp_path / "server")
     await server.start()
     connections = Connections(server)
     stopping = asyncio.Event()
