@@ -16,9 +16,12 @@ from nats.aio.client import Client
 from workspaced.app.audit_facts import check_facts
 from workspaced.app.audit_jobs import untold
 from workspaced.app.audit_limits import check_limits
+from workspaced.app.audit_replay import check_replay
 from workspaced.app.audit_streams import Streams, note_streams
 from workspaced.app.audit_timers import check_timers
 from workspaced.app.clock import utc_now
+from workspaced.bus import subjects
+from workspaced.bus.look_up import acknowledged
 from workspaced.fsm.machine import moves
 from workspaced.store.audit import CHECKS, AuditRows, Found
 
@@ -41,6 +44,7 @@ INVARIANTS: Final = {
     "at_rest_on_facts": "the machine of each chat is at rest on the stored facts",
     "bound_to_selected_agent": "a chat is bound to the latest build and the agent that the rule selects",
     "failure_fits_facts": "a failed chat's failure is one that the stored facts allow",
+    "replay_gives_rows": "the stored events, played anew from nothing, come to the stored rows",
 }
 """Every invariant by its name, in the order in which they are checked."""
 
@@ -66,6 +70,7 @@ async def audit(
     schema.
     """
     since = utc_now()
+    done = await acknowledged(admin, subjects.EVENTS, subjects.ENGINE)
     async with AuditRows.opened(dsn) as rows:
         streams = await note_streams(rows, admin, tell)
         found = await _check_rows(rows, streams, since, tell)
@@ -73,7 +78,11 @@ async def audit(
         found["pending_job_queued"] = await untold(admin, [one for one in lost if one.ids["job_id"] not in taken_jobs])
         found["deadline_in_timers"] = await check_timers(rows, admin, since, tell)
         found["limits_in_timers"] = await check_limits(rows, admin, since, tell)
+        played = await check_replay(rows, dsn, admin, done, tell)
+        found["replay_gives_rows"] = played.found
     found |= await check_facts(dsn, tell)
+    for reason, parts in played.left_out.items():
+        tell(f"replay left out, for {reason}", parts, played.parts)
     return [Violation(name, one.ids, one.detail) for name in INVARIANTS for one in found[name]]
 
 

@@ -1,4 +1,4 @@
-"""The headers of all that a stream holds, page by page; bodies stay where they are.
+"""All that a stream holds, page by page; bodies stay where they are unless they are asked for.
 
 A batched direct get (`direct.py`) counts for each page how many messages follow, which takes the longer the more
 subjects the stream has. A consumer counts once.
@@ -23,15 +23,15 @@ from workspaced.bus.streams import request
 from workspaced.fsm.errors import Unavailable
 
 PAGE: Final = 5000
+PAGE_WITH_BODIES: Final = 500
 PAGE_LIMIT: Final = timedelta(seconds=30)
 """A page that takes longer will not come."""
-_WISH: Final = json.dumps({"batch": PAGE, "no_wait": True}).encode()
 _UNUSED: Final = 60_000_000_000
 """Nanoseconds after which the server forgets a consumer whose reader died."""
 
 
-async def headers_of(admin: Client, stream: str) -> AsyncGenerator[list[Stored], None]:
-    """Every message that `stream` holds now, ascending, without bodies; what comes meanwhile may be among them.
+async def headers_of(admin: Client, stream: str, *, bodies: bool = False) -> AsyncGenerator[list[Stored], None]:
+    """Every message that `stream` holds now, ascending; what comes meanwhile may be among them.
 
     The stream must not be a work queue. Raises Unavailable when NATS does not answer. Close the iterator.
     """
@@ -43,13 +43,13 @@ async def headers_of(admin: Client, stream: str) -> AsyncGenerator[list[Stored],
         "name": consumer,
         "deliver_policy": "all",
         "ack_policy": "none",
-        "headers_only": True,
+        "headers_only": not bodies,
         "mem_storage": True,
         "num_replicas": 1,
         "inactive_threshold": _UNUSED,
     }
     await request(admin, f"CONSUMER.CREATE.{stream}.{consumer}", {"stream_name": stream, "config": config})
-    pages = _Pages(admin, f"{stream}.{consumer}")
+    pages = _Pages(admin, f"{stream}.{consumer}", PAGE_WITH_BODIES if bodies else PAGE)
     await pages.start()
     try:
         reached = 0
@@ -64,10 +64,11 @@ async def headers_of(admin: Client, stream: str) -> AsyncGenerator[list[Stored],
 
 
 class _Pages:
-    """What a consumer has, `PAGE` at a time. Its messages come to a callback: an iterator wakes up for each of them."""
+    """What a consumer has, `size` at a time. Its messages come to a callback: an iterator wakes up for each of them."""
 
-    def __init__(self, admin: Client, consumer: str) -> None:
-        self._admin, self._consumer, self._inbox = admin, consumer, admin.new_inbox()
+    def __init__(self, admin: Client, consumer: str, size: int) -> None:
+        self._admin, self._consumer, self._inbox, self._size = admin, consumer, admin.new_inbox(), size
+        self._wish = json.dumps({"batch": size, "no_wait": True}).encode()
         self._page: list[Stored] = []
         self._whole = asyncio.Event()
         self._subscription: Subscription | None = None
@@ -88,7 +89,7 @@ class _Pages:
         self._page = []
         self._whole.clear()
         try:
-            await self._admin.publish(f"$JS.API.CONSUMER.MSG.NEXT.{self._consumer}", _WISH, reply=self._inbox)
+            await self._admin.publish(f"$JS.API.CONSUMER.MSG.NEXT.{self._consumer}", self._wish, reply=self._inbox)
             async with asyncio.timeout(PAGE_LIMIT.total_seconds()):
                 await self._whole.wait()
         except (TimeoutError, NatsError, OSError) as error:
@@ -101,6 +102,6 @@ class _Pages:
             self._whole.set()
             return
         self._page.append(from_delivery(message))
-        if len(self._page) == PAGE:
+        if len(self._page) == self._size:
             self.left = message.metadata.num_pending
             self._whole.set()

@@ -156,8 +156,9 @@ async def chaos(seconds: float, seed: int, count: int, engines: int, a_minute: f
         await living
         say("the last fault is over; waiting for rest")
         rested = await settle(servers.postgres.dsn)
-        violations = await audit(servers.postgres.dsn, admin)
-        report(injector.injected, injector.meddled, chats.outcomes, await figures(servers.postgres.dsn))
+        looked_at: dict[str, int] = {}
+        violations = await audit(servers.postgres.dsn, admin, tell=lambda what, done, _: looked_at.update({what: done}))
+        report(injector.injected, injector.meddled, chats.outcomes, await figures(servers.postgres.dsn), looked_at)
         for violation in violations:
             say(f"VIOLATION {violation}")
         if not rested:
@@ -187,9 +188,18 @@ async def figures(dsn: str) -> dict[str, int]:
     return counted
 
 
-def report(faults: Counter[str], meddled: Counter[str], outcomes: Counter[str], rows: dict[str, int]) -> None:
+def report(
+    faults: Counter[str], meddled: Counter[str], outcomes: Counter[str], rows: dict[str, int], looked_at: dict[str, int]
+) -> None:
     """The table at the end."""
-    for title, counted in (("faults injected", faults), ("messages", meddled), ("wishes", outcomes), ("rows", rows)):
+    titled: tuple[tuple[str, dict[str, int]], ...] = (
+        ("faults injected", faults),
+        ("messages", meddled),
+        ("wishes", outcomes),
+        ("rows", rows),
+        ("audited", looked_at),
+    )
+    for title, counted in titled:
         say(f"\n{title}")
         for name, times in sorted(counted.items()):
             say(f"  {times:7d}  {name}")

@@ -67,6 +67,19 @@ class Limited(NamedTuple):
     status: str | None
 
 
+class Record(NamedTuple):
+    """What one input did to one chat; `version` 0: nothing, or what it did is no chat's."""
+
+    key: str
+    at: datetime
+    chat_id: str | None
+    version: int
+    workspace_id: str | None
+    event: str | None
+    jobs: str
+    """The jobs that it published, a JSON array."""
+
+
 class Size(NamedTuple):
     """How much there is to look at."""
 
@@ -160,6 +173,11 @@ class AuditRows:
         with in_our_words():
             rows = await self._connection.fetch(query("audit_in_hand"), list(ids), since)
         return {row["id"] for row in rows}
+
+    async def records(self, since: datetime) -> list[Record]:
+        """What every input since then came to, in the order in which they were decided."""
+        with in_our_words():
+            return [Record(*row) for row in await self._connection.fetch(query("audit_records"), since)]
 
     async def _note(self, table: str, rows: Iterable[tuple[object, ...]]) -> None:
         with in_our_words():

@@ -239,5 +239,19 @@ BROKEN: list[tuple[str, str, Break]] = [
         "another code",
         _sql("""update workspaced.chats set failure = failure || '{"code": "startup_failed"}' where id = :failed"""),
     ),
+    (
+        "replay_gives_rows",
+        "a fact of the workspace",
+        _sql(
+            """update workspaced.workspaces set was_ready = false
+               where id = (select workspace_id from workspaced.chats where id = :ready)"""
+        ),
+    ),
+    (
+        "replay_gives_rows",
+        "a fact of a build",
+        _sql("update workspaced.builds set error = 'another one' where error <> ''"),
+    ),
+    ("replay_gives_rows", "a fact of an agent", _sql("update workspaced.agents set name = 'another'")),
 ]
 """(the invariant, how, what does it)."""

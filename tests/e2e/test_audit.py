@@ -43,7 +43,7 @@ async def test_a_place_at_rest(rested: Stack) -> None:
     found = await audit(rested.dsn, rested.admin, tell=lambda what, _done, _total: looked_at.append(what))
 
     assert found == []
-    assert list(dict.fromkeys(looked_at)) == ["pushes", "rows", "deadlines", "limits", "facts"]
+    assert list(dict.fromkeys(looked_at)) == ["pushes", "rows", "deadlines", "limits", "replay", "facts"]
 
 
 async def test_a_place_with_nothing_in_it(stack: Stack) -> None:
