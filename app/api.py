@@ -10,7 +10,7 @@ from workspaced.app.catalogue import Catalogue
 from workspaced.app.store_watch import StoreWatch
 from workspaced.app.typical import TypicalTimes
 from workspaced.bus.ask import Asker
-from workspaced.bus.codec import decode_request
+from workspaced.bus.codec import decode_command, decode_request
 from workspaced.bus.dead import read_dead
 from workspaced.bus.logs import Places, read_logs
 from workspaced.bus.messages import (
@@ -73,7 +73,7 @@ class Api:
 
     def _command(self, verb: str) -> Handler:
         async def ask(body: bytes) -> bytes:
-            decode_request(body, COMMANDS[verb])  # a bad body is the caller's to mend, whatever the store does
+            decode_command(body, COMMANDS[verb])  # a bad body is the caller's to mend, whatever the store does
             if self._watch.away:
                 raise Unavailable
             return await self._asker.ask(verb, body)

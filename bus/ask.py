@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from workspaced.bus import subjects
-from workspaced.bus.codec import MAX_BODY, decode_request, encode
+from workspaced.bus.codec import MAX_BODY, decode_command, encode
 from workspaced.bus.faults import encode_error, error_in
 from workspaced.bus.headers import REPLY
 from workspaced.bus.messages import Reply
@@ -48,7 +48,7 @@ class Asker:
 
         Raises BadRequest for a bad body, Unavailable when EVENTS did not take it, and whatever refused the command.
         """
-        command = decode_request(body, COMMANDS[verb])
+        command = decode_command(body, COMMANDS[verb])
         self._next += 1
         inbox = f"{self._inbox}.{self._next}"
         # The id is fresh each time: a repeated request is recognised by its request_id, in the store, at any time.

@@ -11,7 +11,7 @@ import msgspec
 
 from workspaced.fsm.errors import BadRequest, UndecodableMessage
 from workspaced.fsm.template import Template
-from workspaced.fsm.values import UUID_PATTERN
+from workspaced.fsm.values import END, UUID_PATTERN
 
 MAX_BODY: Final = 262_144
 """Bytes of a body, and of a message with its headers in EVENTS and LOGS."""
@@ -53,6 +53,19 @@ def decode_request(body: bytes, kind: type[T]) -> T:
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body is not JSON", detail=_cut(error)) from None
     return request
+
+
+def decode_command(body: bytes, kind: type[T]) -> T:
+    """The command in `body`, as `decode_request`; also what nobody reads must be UTF-8, for repeats are compared by it.
+
+    Raises BadRequest.
+    """
+    command = decode_request(body, kind)
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest("the body is not JSON", detail=_cut(error)) from None
+    return command
 
 
 def decode_event(body: bytes, kind: Any) -> Any:  # noqa: ANN401  # kind may be a union, which `type[T]` cannot say
@@ -107,6 +120,7 @@ def _fault(message: str, body: bytes) -> tuple[str | None, str]:
         field = f"{field.removesuffix('[...]')}.{_first_that_is_no_text(body, field.removesuffix('[...]'))}"
     if UUID_PATTERN in text or _UUID_LENGTH.search(text):
         text = "must be a UUID in canonical lower case"
+    text = text.replace(repr(END)[1:-1], "$")
     return field or None, text[:1].lower() + text[1:]
 
 

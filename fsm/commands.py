@@ -4,12 +4,15 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from workspaced.fsm.values import Id, Parameters, RequestId
+from workspaced.fsm.values import END, Id, Parameters, RequestId
 
 OwnerName = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", min_length=1, max_length=32, description="the name before the slash"
+        pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*" + END,
+        min_length=1,
+        max_length=32,
+        description="the name before the slash",
     ),
 ]
 

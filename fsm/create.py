@@ -1,7 +1,6 @@
 """The command `create`: the chat's workspace, or a new one (the tables of domain.md 2.2 and 2.6)."""
 
 from datetime import timedelta
-from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -10,6 +9,7 @@ from workspaced.fsm.chat import Chat
 from workspaced.fsm.commands import Create
 from workspaced.fsm.errors import BadRequest, Conflict, Forbidden, NotFound, Validation
 from workspaced.fsm.facts import Agent, Facts, Workspace, agent_link
+from workspaced.fsm.ids import canonical
 from workspaced.fsm.names import generate_name, name_fault
 from workspaced.fsm.parameters import for_create
 from workspaced.fsm.plan import Plan
@@ -44,7 +44,7 @@ def check_template_id(text: str) -> str:
             "template_id is required; use list_templates to find one", code="invalid_template_id", field="template_id"
         )
     try:
-        return str(UUID(text.strip()))
+        return canonical(text)
     except ValueError as error:
         raise BadRequest(f"invalid template_id: {error}", code="invalid_template_id", field="template_id") from None
 
@@ -170,14 +170,14 @@ def _known_preset(template: Template, preset_id: str | None) -> str | None:
     if preset_id is None or not preset_id.strip():
         return None
     try:
-        canonical = str(UUID(preset_id.strip()))
+        known_id = canonical(preset_id)
     except ValueError as error:
         raise BadRequest(f"invalid preset_id: {error}", code="invalid_preset_id", field="preset_id") from None
-    if all(preset.id != canonical for preset in template.presets):
+    if all(preset.id != known_id for preset in template.presets):
         raise BadRequest(
             "invalid preset_id: the template has no such preset", code="invalid_preset_id", field="preset_id"
         )
-    return canonical
+    return known_id
 
 
 def name_candidates(world: World, command: Create, template: Template | None) -> list[str]:

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct, field
 
-from workspaced.fsm.values import Id, Parameters
+from workspaced.fsm.values import END, Id, Parameters
 
-TemplateName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", min_length=1, max_length=32)]
-Tag = Annotated[str, Meta(pattern=r"^[a-z0-9-]+$", min_length=1, max_length=64)]
+TemplateName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*" + END, min_length=1, max_length=32)]
+Tag = Annotated[str, Meta(pattern=r"^[a-z0-9-]+" + END, min_length=1, max_length=64)]
 Text = Annotated[str, Meta(max_length=65_536)]
 Milliseconds = Annotated[int, Meta(ge=1, le=3_155_760_000_000)]
 

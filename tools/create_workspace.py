@@ -8,13 +8,14 @@ from msgspec.structs import replace
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.messages import Reply
 from workspaced.fsm.errors import Conflict, WorkspacedError
+from workspaced.fsm.ids import canonical
 from workspaced.fsm.names import generate_name
 from workspaced.fsm.snapshot import Snapshot
 from workspaced.fsm.state import State
 from workspaced.tools import texts
 from workspaced.tools.call import ToolCall
 from workspaced.tools.ending import build_error, build_to_report, not_up, readiness, stop_cause
-from workspaced.tools.ids import RepeatableIds, canonical
+from workspaced.tools.ids import RepeatableIds
 from workspaced.tools.result import ToolResult, refused, some, text_error
 from workspaced.tools.session import Session
 

@@ -6,9 +6,9 @@ from msgspec import Struct, to_builtins
 
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.fsm.errors import NotFound, WorkspacedError
+from workspaced.fsm.ids import canonical
 from workspaced.tools import texts
 from workspaced.tools.call import ToolCall
-from workspaced.tools.ids import canonical
 from workspaced.tools.result import ToolResult, refused, text_error
 
 NAME: Final = "get_workspace_build_logs"

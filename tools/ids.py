@@ -1,12 +1,7 @@
-"""Ids that a model gives, and names made for it that are the same whenever the call is repeated."""
+"""Names made for a model that are the same whenever its call is repeated."""
 
 from hashlib import sha256
 from uuid import UUID
-
-
-def canonical(text: str) -> str:
-    """The id as the engine writes it. Raises ValueError with the reason."""
-    return str(UUID(text.strip()))
 
 
 class RepeatableIds:

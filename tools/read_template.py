@@ -5,9 +5,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from workspaced.fsm.errors import WorkspacedError
+from workspaced.fsm.ids import canonical
 from workspaced.tools import texts
 from workspaced.tools.call import ToolCall
-from workspaced.tools.ids import canonical
 from workspaced.tools.result import ToolResult, refused, some, text_error
 from workspaced.tools.templates import parameter, preset, read
 

@@ -11,6 +11,7 @@ from typing import Any, Final, get_args, get_type_hints
 import msgspec
 
 from workspaced.app.contract import words
+from workspaced.fsm.values import END
 
 Schema = dict[str, Any]
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -19,11 +20,15 @@ REF: Final = "#/components/schemas/"
 _SOURCE = re.compile(r"\s*\((?:domain|wire|design)\.md[^)]*\)")
 """Where a rule comes from: pages that readers of the contract do not have."""
 
+_PYTHONS_END: Final = msgspec.json.encode(END)[1:-1]
+"""In the patterns of JSON Schema `$` is the end of the text and nothing else."""
+
 
 def components(bodies: Iterable[object]) -> dict[str, Schema]:
     """The schemas of all structs that `bodies` are made of, by name, references as AsyncAPI has them."""
     kinds = _structs(bodies)
     _, found = msgspec.json.schema_components(kinds, ref_template=f"{REF}{{name}}")
+    found = msgspec.json.decode(msgspec.json.encode(found).replace(_PYTHONS_END, b"$"))
     by_name = {kind.__name__: kind for kind in kinds}
     return {name: _told(schema, by_name.get(name)) for name, schema in sorted(found.items())}
 
