@@ -255,3 +255,32 @@ async def test_it_begins_anew(stack: Stack, subtests: pytest.Subtests) -> None:
                     (before.workspace.id, clean_up, "pending", ()),
                     (answer.told.workspace.id, "start", "pending", (scene.chat_id,)),
                 }
+
+
+async def test_the_first_job(stack: Stack) -> None:
+    """The whole of what a provisioner gets; the chat's row knows its parent."""
+    await stack.engine()
+    chat, parent = str(uuid4()), str(uuid4())
+    reply = await stack.create(chat, name=" Dev ", parent_chat_id=parent)
+    job = await stack.provisioner.job(reply.build_id)
+    made = reply.snapshot.workspace if reply.snapshot else None
+    assert made is not None
+
+    assert job == {
+        "id": f"{made.id}:{reply.build_id}",
+        "at": job["at"],
+        "job_id": job["job_id"],
+        "agent_secret": job["agent_secret"],
+        "build_id": reply.build_id,
+        "build_number": 1,
+        "transition": "start",
+        "workspace": {"id": made.id, "name": "Dev", "ttl_ms": None},
+        "owner": {"id": stack.owner.id, "name": "ada"},
+        "organization_id": ORGANIZATION,
+        "template": {"id": TEMPLATE, "name": "plain", "version_id": made.template_version_id, "source": None},
+        "parameters": {},
+        "preset_id": None,
+        "prior_build_id": None,
+    }
+    rows = await stack.sql("select id::text, parent_chat_id::text, state, version from workspaced.chats")
+    assert [tuple(row) for row in rows] == [(chat, parent, "creating", 1)]

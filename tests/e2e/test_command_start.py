@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Iterable
 from datetime import datetime
+from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
 
 from tests.e2e.answer import Answer, ask, moved, only_what_was_asked, unchanged
+from tests.e2e.refusals import refusal
 from tests.e2e.scene import GRACE, LONG, Scene, unhurried_engine
-from tests.e2e.stack import Stack
+from tests.e2e.stack import ORGANIZATION, TEMPLATE, Stack
 from tests.e2e.where import a_chat_in
 from workspaced.bus.messages import Reply
 from workspaced.fsm.errors import Conflict
@@ -151,4 +153,37 @@ async def test_nothing_to_start(stack: Stack, subtests: pytest.Subtests) -> None
                 await ask(scene, "start")
             assert (refused.value.code, str(refused.value), refused.value.field) == (code, text, None)
             assert await scene.look() == before
+    await only_what_was_asked(stack)
+
+
+async def test_its_parameters(stack: Stack) -> None:
+    """Given ones replace earlier ones by name, the others carry over; what may not change is refused by name."""
+    await stack.engine()
+    rules = [{"name": "cpu", "default": "1"}, {"name": "ram"}, {"name": "zone", "mutable": False}]
+    known = {"id": TEMPLATE, "organization_id": ORGANIZATION, "name": "plain", "parameters": rules}
+    await stack.client.put_template(known)
+    chat = str(uuid4())
+    first = await stack.provisioner.job((await stack.create(chat, parameters={"ram": "2", "zone": "a"})).build_id)
+    await stack.provisioner.tell(first, "failed", error="no such image")
+
+    refused = await refusal(
+        stack, "start", {"chat_id": chat, "request_id": "r", "parameters": {"zone": "b", "ram": "3", "gpu": "1"}}
+    )
+    reply = await stack.client.start(chat, parameters={"ram": "4", "zone": "a"}, request_id="r")
+    job = await stack.provisioner.job(reply.build_id)
+
+    assert refused == (
+        400,
+        {
+            "code": "invalid_parameters",
+            "error": "unable to validate parameters",
+            "validations": [
+                {"field": "gpu", "detail": "unknown parameter"},
+                {"field": "zone", "detail": "cannot be changed after creation"},
+            ],
+        },
+    )
+    assert first["parameters"] == {"cpu": "1", "ram": "2", "zone": "a"}
+    assert job["parameters"] == {"cpu": "1", "ram": "4", "zone": "a"}
+    assert (job["build_number"], job["prior_build_id"]) == (2, first["build_id"])
     await only_what_was_asked(stack)
