@@ -98,11 +98,14 @@ class Recovery:
         settings, faults = settings_in_force(await self._store.settings(), self._defaults)
         for fault in faults:
             _log.warning("the stored setting %s is passed over: %s", fault.field, fault.detail)
-        async with aclosing(self._store.unfinished_builds()) as builds:
+        requested_by = started_by = None
+        if only_overdue_at is not None:
+            requested_by = only_overdue_at - settings.job_pending_limit
+            started_by = only_overdue_at - settings.job_running_limit
+        unfinished = self._store.unfinished_builds(requested_by=requested_by, started_by=started_by)
+        async with aclosing(unfinished) as builds:
             async for build in builds:
-                timer = _limit(build, settings)
-                if only_overdue_at is None or timer.at <= only_overdue_at:
-                    yield timer
+                yield _limit(build, settings)
 
     async def _queue_again(self) -> None:
         """Jobs that wait for a provisioner, from their rows."""

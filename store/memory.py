@@ -223,10 +223,14 @@ class MemoryStore:
             if only_overdue_at is None or timer.at <= only_overdue_at:
                 yield timer
 
-    async def unfinished_builds(self) -> AsyncGenerator[Build, None]:
+    async def unfinished_builds(
+        self, *, requested_by: datetime | None = None, started_by: datetime | None = None
+    ) -> AsyncGenerator[Build, None]:
         """Looks at every build."""
         for row in sorted(self.tables.builds.values(), key=lambda row: row.workspace_id):
-            if row.completed_at is None and not row.error:
+            taken = row.started_at is not None
+            since, limit = (row.started_at, started_by) if taken else (row.requested_at, requested_by)
+            if row.completed_at is None and not row.error and (limit is None or (since is not None and since <= limit)):
                 yield row
 
     async def connected_agents(self) -> AsyncGenerator[Agent, None]:

@@ -132,8 +132,14 @@ class Store(Protocol):
         The iterator holds a connection: use it up or `aclose` it. Limits of jobs are `unfinished_builds`' business.
         """
 
-    def unfinished_builds(self) -> AsyncGenerator[Build, None]:
-        """Builds whose job is pending, running or canceling; holds a connection as `timers` does."""
+    def unfinished_builds(
+        self, *, requested_by: datetime | None = None, started_by: datetime | None = None
+    ) -> AsyncGenerator[Build, None]:
+        """Builds whose job is pending, running or canceling; holds a connection as `timers` does.
+
+        With the times only those that nobody has taken and that were requested by the one, and those that were taken
+        by the other.
+        """
 
     def connected_agents(self) -> AsyncGenerator[Agent, None]:
         """Agents of latest builds whose link is connected; holds a connection as `timers` does."""

@@ -184,9 +184,11 @@ class PostgresStore:
                 else:
                     yield SetTimer(row["at"], WorkspaceExpiry(row["id"], row["at"]))
 
-    async def unfinished_builds(self) -> AsyncGenerator[Build, None]:
+    async def unfinished_builds(
+        self, *, requested_by: datetime | None = None, started_by: datetime | None = None
+    ) -> AsyncGenerator[Build, None]:
         """The partial index that forbids a second one."""
-        async with aclosing(self._stream("unfinished_builds")) as rows:
+        async with aclosing(self._stream("unfinished_builds", requested_by, started_by)) as rows:
             async for row in rows:
                 yield rows_from(row["row"], Build)
 

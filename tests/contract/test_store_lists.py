@@ -174,6 +174,22 @@ async def test_unfinished_builds_are_those_whose_job_is_in_flight(store: Store) 
     assert [row async for row in store.unfinished_builds()] == [a_build(), builds[2]]
 
 
+async def test_unfinished_builds_by_a_time_are_those_whose_limit_may_be_over(store: Store) -> None:
+    """A job that was taken is measured from then, whenever it was requested."""
+    await put_one(store)  # requested at NOW, not taken
+    late = NOW + timedelta(seconds=1)
+    builds = [
+        a_build(workspace=101, requested_at=late),
+        a_build(workspace=102, started_at=late),
+        a_build(workspace=103, started_at=NOW + timedelta(seconds=2)),
+    ]
+    await put(store, Changes(workspaces=[a_workspace(n) for n in (101, 102, 103)], builds=builds))
+
+    due = [row async for row in store.unfinished_builds(requested_by=NOW, started_by=late)]
+
+    assert due == [a_build(), builds[1]]
+
+
 async def test_connected_agents_are_those_of_latest_builds_with_a_live_link(store: Store) -> None:
     """Gone, disconnected and former ones are left out."""
     await put_one(store)
