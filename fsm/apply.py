@@ -64,7 +64,7 @@ def _command(world: World, item: Input, ask: Ask) -> None:
         effects += plan.effects
         cause = Cause(VERBS[type(command)], item.id, item.at)
         _carry_out(world, item, cause, plan, effects)
-        row = replace(row, request_id=command.request_id, outcome=plan.outcome, build_id=plan.build_id)
+        row = replace(row, request_id=command.request_id, outcome=plan.outcome, build_id=_awaited(world, plan))
     row = replace(row, effects=tuple(effects))
     world.put_input(row)
     world.said.effects += effects
@@ -80,6 +80,12 @@ def _carry_out(world: World, item: Input, cause: Cause, plan: Plan, effects: Eff
             world.put_facts(facts)
     if plan.chat.id in world.chats or plan.outcome == "accepted":
         change(world, item, cause, own, effects, plan)
+
+
+def _awaited(world: World, plan: Plan) -> str | None:
+    """The build to name in the answer: one that ended at once has given way to the build that follows it."""
+    facts = world.facts.get(plan.chat.workspace_id or "")
+    return facts.build.id if plan.build_id and facts and facts.build else plan.build_id
 
 
 def _event(world: World, item: Input, told: WorkspaceEvent) -> None:

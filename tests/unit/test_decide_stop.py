@@ -178,6 +178,7 @@ def test_delete(situation: str, outcome: str, jobs: list[str]) -> None:
 
     assert (step.outcome, step.jobs) == (outcome, jobs)
     assert step.purged == ([build.job_id] if pending_start else [])
+    assert step.answer.build_id == stage.build.id
     if jobs:
         assert step.moves == [(before.state, State.IDLE)]
         assert stage.snapshot.waiting_for == "delete"
