@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tests.e2e.answer import Answer, ask, only_what_was_asked
+from tests.e2e.answer import Answer, ask, only_what_was_asked, rows_of
 from tests.e2e.provisioner import Body
 from tests.e2e.scene import Scene, unhurried_engine
 from tests.e2e.stack import Stack
@@ -90,22 +90,13 @@ def begun(answer: Answer, verb: str, transition: Transition, **workspace: Any) -
 
 async def refused(scene: Scene, verb: str, **fields: Any) -> Refusal:  # noqa: ANN401  # any field of the command
     """How a command is refused."""
-    before = await _all(scene)
+    before = await scene.look(), await rows_of(scene)
     try:
         outcome = (await scene.ask(verb, **fields)).outcome
     except WorkspacedError as error:
-        return error.status, error.code, error.field, str(error), await _all(scene) == before
+        after = await scene.look(), await rows_of(scene)
+        return error.status, error.code, error.field, str(error), after == before
     raise AssertionError(outcome)
-
-
-_KEPT = ("select * from workspaced.workspaces order by id", "select * from workspaced.builds order by id")
-
-
-async def _all(scene: Scene) -> tuple[object, ...]:
-    """Every row that a command may change."""
-    snapshot = await scene.look()
-    tables = [await scene.stack.sql(query) for query in _KEPT]
-    return snapshot, *tables, snapshot and await scene.stack.client.history(scene.chat_id)
 
 
 async def told_to_stop(scene: Scene, job: Body) -> str:

@@ -121,12 +121,12 @@ async def test_it_follows_however_the_build_ends(stack: Stack, subtests: pytest.
     async def follow(situation: str, status: str) -> tuple[Any, ...]:
         scene = await a_chat_in(stack, situation)
         asked = await ask(scene, "delete")
-        await scene.job(status, **({"error": "killed"} if status == "failed" else {}))
+        await scene.job(status, error="killed" if status == "failed" else "")
         after = await scene.look()
         assert after
         job = await scene.job_of(after.build_id)
         made = (await stack.client.history(scene.chat_id, after_version=asked.told.version)).transitions
-        moves = [(move.from_state, move.to_state, move.cause and move.cause.event) for move in made]
+        moves = [(move.from_state, move.to_state, move.cause.event) for move in made]
         return asked.told, after, job, moves
 
     for (situation, status), found in zip(rows, await asyncio.gather(*(follow(*row) for row in rows)), strict=True):
@@ -191,10 +191,10 @@ async def test_a_delete_that_succeeds(stack: Stack) -> None:
 async def test_a_delete_that_fails(stack: Stack, subtests: pytest.Subtests) -> None:
     """The chat stays idle and tells so; the workspace is there, and may be deleted again."""
     await unhurried_engine(stack)
-    for status, error in {"failed": "still mounted", "canceled": None}.items():
+    for status, error in {"failed": "still mounted", "canceled": ""}.items():
         scene = await a_chat_in(stack, "deleting")
         before = await scene.look()
-        await scene.job(status, **({"error": error} if error else {}))
+        await scene.job(status, error=error)
         after = await scene.look()
         again = await ask(scene, "delete")
         assert before
@@ -205,7 +205,7 @@ async def test_a_delete_that_fails(stack: Stack, subtests: pytest.Subtests) -> N
                 before,
                 version=before.version + 1,
                 waiting_for=None,
-                workspace=replace(before.workspace, job_status=status, job_error=error),
+                workspace=replace(before.workspace, job_status=status, job_error=error or None),
                 cause=after.cause,
             )
             assert again == begun(again, "delete", "delete")

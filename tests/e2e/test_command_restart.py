@@ -111,12 +111,12 @@ async def test_it_survives_caller_and_engine(stack: Stack) -> None:
     await scene.job("succeeded")
     after = await scene.look()
     assert after
-    assert after.workspace
+    assert asked.told.workspace
     job = await scene.job_of(after.build_id)
     history = await stack.client.history(scene.chat_id, after_version=asked.told.version)
 
     ended = history.transitions[-2:]
-    assert [(move.from_state, move.to_state, move.cause and move.cause.event) for move in history.transitions] == [
+    assert [(move.from_state, move.to_state, move.cause.event) for move in history.transitions] == [
         ("idle", "idle", "job.running"),
         ("idle", "idle", "job.succeeded"),
         ("idle", "creating", "job.succeeded"),
@@ -145,7 +145,7 @@ async def test_no_start_follows_a_stop_that_did_not_succeed(stack: Stack, status
     await unhurried_engine(stack)
     scene = await a_chat_in(stack, "restarting")
     before = await scene.look()
-    await scene.job(status, **({"error": error} if error else {}))
+    await scene.job(status, error=error)
     after = await scene.look()
     assert before
     assert before.workspace

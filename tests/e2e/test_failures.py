@@ -22,7 +22,7 @@ GRACE = timedelta(milliseconds=90)
 Way = Callable[[Scene], Awaitable[None]]
 
 
-def told(status: str, **fields: object) -> Way:
+def told(status: str, **fields: Any) -> Way:  # noqa: ANN401  # any field of a report
     """A report about the job while nobody has taken it."""
 
     async def way(scene: Scene) -> None:
@@ -31,7 +31,7 @@ def told(status: str, **fields: object) -> Way:
     return way
 
 
-def while_building(status: str, **fields: object) -> Way:
+def while_building(status: str, **fields: Any) -> Way:  # noqa: ANN401  # any field of a report
     """The same while a provisioner works on it."""
 
     async def way(scene: Scene) -> None:
@@ -65,7 +65,7 @@ async def canceled(scene: Scene) -> None:
     await scene.ask("cancel")
 
 
-def canceled_while_building(status: str, **fields: object) -> Way:
+def canceled_while_building(status: str, **fields: Any) -> Way:  # noqa: ANN401  # any field of a report
     """By the user; then the provisioner's own end."""
 
     async def way(scene: Scene) -> None:

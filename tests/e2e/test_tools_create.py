@@ -136,7 +136,7 @@ async def test_a_newer_start_build_takes_over(user: ToolUser) -> None:
     running = user.begin("create_workspace")
     job, _ = await user.reach(State.BUILDING, await user.provisioner.job())
     newer = {name: str(uuid4()) for name in ("build_id", "job_id")} | {"build_number": 2, "transition": "start"}
-    await user.announce(job | newer)
+    await user.provisioner.announce(job, newer)
     await user.provisioner.bring_up(job | newer)
 
     assert await running == ToolResult(CREATED | {"build_id": newer["build_id"]})

@@ -1,7 +1,6 @@
 """A chat whose model calls tools, by a clock that stands still, next to the scripted provisioner of the stack."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -10,10 +9,9 @@ from uuid import uuid4
 
 from nats.aio.client import Client
 
-from tests.e2e.provisioner import Agent, Body, an_agent, now
+from tests.e2e.provisioner import Agent, Body, an_agent
 from tests.e2e.stack import LIMIT, ORGANIZATION, TEMPLATE, Stack
 from tests.fake_clock import FakeClock
-from workspaced.bus import subjects
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.messages import Reply
 from workspaced.bus.request import Patience
@@ -142,13 +140,6 @@ class ToolUser:
         await self.finish(await self.provisioner.job(reply.build_id))
         await self.seen(State.IDLE, job_status="succeeded")
         return reply.build_id or ""
-
-    async def announce(self, job: Body) -> None:
-        """A build of the job's workspace that was begun elsewhere."""
-        names = ("build_id", "build_number", "job_id", "transition")
-        body = {"id": str(uuid4()), "at": now()} | {name: job[name] for name in names}
-        subject = subjects.build_created(job["workspace"]["id"])
-        await self.provisioner.connection.jetstream().publish(subject, json.dumps(body).encode())
 
     async def finish(self, job: Body) -> None:
         """Have a stop or delete succeed."""
