@@ -43,9 +43,9 @@ class Answer(NamedTuple):
 
 async def ask(scene: Scene, verb: str, **fields: Any) -> Answer:  # noqa: ANN401  # any field of the command
     """Send a command, and gather what came of it. What it raises is not caught."""
-    before, rows = _plain(await scene.look()), await _rows(scene)
+    before, rows = _plain(await scene.look()), await rows_of(scene)
     reply = await scene.ask(verb, **fields)
-    now, rows_now = _plain(await scene.look()), await _rows(scene)
+    now, rows_now = _plain(await scene.look()), await rows_of(scene)
     after = before.version if before else 0
     made = (await scene.stack.client.history(scene.chat_id, after_version=after)).transitions if now else ()
     built = [row["id"] for row in rows_now["builds"] if row["id"] not in {old["id"] for old in rows["builds"]}]
@@ -105,7 +105,7 @@ async def only_what_was_asked(stack: Stack) -> None:
     assert await stack.stored("DEAD") == []
 
 
-async def _rows(scene: Scene) -> dict[str, Any]:
+async def rows_of(scene: Scene) -> dict[str, Any]:
     """All rows of the owner, by table."""
     ((kept,),) = await scene.stack.sql(
         """

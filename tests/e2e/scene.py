@@ -34,10 +34,10 @@ async def unhurried_engine(stack: Stack) -> None:
 class Scene:
     """One owner's chats, driven by hand; `chat_id` is the one that commands are about."""
 
-    def __init__(self, stack: Stack, age: timedelta = timedelta(0)) -> None:
-        """Reports are told as being `age` old."""
+    def __init__(self, stack: Stack, age: timedelta = timedelta(0), owner: Owner | None = None) -> None:
+        """Reports are told as being `age` old; without an owner the scene has one of its own."""
         self.stack, self.age = stack, age
-        self.owner = Owner(str(uuid4()), "ada")
+        self.owner = owner or Owner(str(uuid4()), "ada")
         self.chat_id = str(uuid4())
         self.agents: dict[str, Agent] = {}
         """Of the build that succeeded last, by id, in the order in which it told them."""

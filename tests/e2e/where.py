@@ -13,7 +13,7 @@ from tests.e2e.scene import Scene
 from tests.e2e.stack import Stack
 from tests.situations import SITUATIONS
 from tests.stage import Stage as PureStage
-from workspaced.fsm.commands import COMMANDS
+from workspaced.fsm.commands import COMMANDS, Owner
 from workspaced.fsm.events import AgentReport
 
 LONG_AGO = timedelta(hours=1)
@@ -50,12 +50,12 @@ class Script:
         return note
 
 
-async def a_chat_in(stack: Stack, situation: str, *, long_ago: bool = False) -> Scene:
+async def a_chat_in(stack: Stack, situation: str, *, long_ago: bool = False, owner: Owner | None = None) -> Scene:
     """A scene whose chat stands there, perhaps for long; the stack has an `unhurried_engine`."""
     script = Script()
     SITUATIONS[situation](cast("PureStage", script))
     waited = long_ago or any(word == "wait" for word, _, _ in script.words)
-    scene = Scene(stack, LONG_AGO if waited else timedelta(0))
+    scene = Scene(stack, LONG_AGO if waited else timedelta(0), owner)
     for word, arguments, fields in script.words:
         if word in COMMANDS:
             scene.chat_id = fields["chat_id"]
