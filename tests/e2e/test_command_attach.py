@@ -126,18 +126,16 @@ async def test_it_walks_to_where_the_workspace_stands(stack: Stack, subtests: py
             assert parents[answer.told.chat_id] == (scene.chat_id if by == "from_chat_id" else None)
 
 
-@pytest.mark.parametrize("situation", ["no_workspace", "deleted"])
-async def test_a_child_of_a_chat_without_workspace(stack: Stack, situation: str) -> None:
+async def test_a_child_of_a_chat_without_workspace(stack: Stack, subtests: pytest.Subtests) -> None:
     """It is idle, and gets a row all the same."""
-    await unhurried_engine(stack)
-    parent = await a_chat_in(stack, situation)
-    answer = await ask(beside(parent), "attach", from_chat_id=parent.chat_id)
-
-    assert (answer.reply.outcome, answer.reply.build_id) == ("accepted", None)
-    assert (answer.moves, answer.changed, answer.jobs) == ([("idle", "idle", "attach")], ["chats"], [])
-    told = answer.told
-    assert (told.version, told.state, told.workspace, told.build_id, told.agent_id) == (1, "idle", None, None, None)
-    assert answer.now == answer.pushed == told
+    for situation, parent in (await in_each(stack, ["no_workspace", "deleted"])).items():
+        answer = await ask(beside(parent), "attach", from_chat_id=parent.chat_id)
+        told = answer.told
+        with subtests.test(situation):
+            assert (answer.reply.outcome, answer.reply.build_id) == ("accepted", None)
+            assert (answer.moves, answer.changed, answer.jobs) == ([("idle", "idle", "attach")], ["chats"], [])
+            assert (told.version, told.state, told.workspace, told.build_id) == (1, "idle", None, None)
+            assert answer.now == answer.pushed == told
 
 
 async def test_a_child_is_its_parents(stack: Stack) -> None:
@@ -193,6 +191,20 @@ async def test_refused(stack: Stack, subtests: pytest.Subtests) -> None:
         with subtests.test(name):
             assert found == expected
             assert await other.look() is None
+
+
+async def test_somebody_elses_chat(stack: Stack) -> None:
+    """A chat with a row is its owner's."""
+    scene = (await in_each(stack, ["ready"]))["ready"]
+    eve = Owner(str(uuid4()), "eve")
+
+    assert await refused(scene, "attach", **await to(scene, "workspace_id"), owner=eve) == (
+        403,
+        "not_owner",
+        None,
+        "only the chat's owner may do this",
+        True,
+    )
 
 
 @pytest.mark.parametrize("by", BY)

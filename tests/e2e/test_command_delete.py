@@ -14,12 +14,11 @@ from tests.e2e.stack import ORGANIZATION, Stack
 from tests.e2e.where import a_chat_in
 
 
-@pytest.mark.parametrize("situation", ["deleting", "stopping_then_delete"])
-async def test_on_its_way_already(stack: Stack, situation: str) -> None:
+async def test_on_its_way_already(stack: Stack, subtests: pytest.Subtests) -> None:
     """The chat as it is and the build in flight; nothing is written, built or said."""
-    [(_, _, answer)] = await ask_in_each(stack, "delete", [situation])
-
-    assert answer == unchanged(answer, "attached")
+    for situation, _, answer in await ask_in_each(stack, "delete", ["deleting", "stopping_then_delete"]):
+        with subtests.test(situation):
+            assert answer == unchanged(answer, "attached")
 
 
 DELETES = [

@@ -137,26 +137,29 @@ async def test_it_survives_caller_and_engine(stack: Stack) -> None:
     assert after.state == "creating"
 
 
-@pytest.mark.parametrize(
-    ("status", "error"), [("failed", "no answer"), ("failed", ""), ("canceled", "")], ids=["failed", "bare", "canceled"]
-)
-async def test_no_start_follows_a_stop_that_did_not_succeed(stack: Stack, status: str, error: str) -> None:
+async def test_no_start_follows_a_stop_that_did_not_succeed(stack: Stack, subtests: pytest.Subtests) -> None:
     """The chat stays idle, and shows what became of the stop; a restart is a stop again then."""
     await unhurried_engine(stack)
-    scene = await a_chat_in(stack, "restarting")
-    before = await scene.look()
-    await scene.job(status, error=error)
-    after = await scene.look()
-    assert before
-    assert before.workspace
-    assert after
-
-    view = replace(before.workspace, job_status=status, job_error=error or None, next=None)
-    assert after == replace(before, version=before.version + 1, waiting_for=None, workspace=view, cause=after.cause)
-    assert after.cause
-    assert after.cause.event == f"job.{status}"
-    again = await ask(scene, "restart")
-    assert again == begun(again, "restart", "stop", next="start")
+    for status, error in [("failed", "no answer"), ("failed", ""), ("canceled", "")]:
+        scene = await a_chat_in(stack, "restarting")
+        before = await scene.look()
+        await scene.job(status, error=error)
+        after = await scene.look()
+        again = await ask(scene, "restart")
+        with subtests.test(f"{status} {error}"):
+            assert before
+            assert before.workspace
+            assert after
+            assert after == replace(
+                before,
+                version=before.version + 1,
+                waiting_for=None,
+                workspace=replace(before.workspace, job_status=status, job_error=error or None, next=None),
+                cause=after.cause,
+            )
+            assert after.cause
+            assert after.cause.event == f"job.{status}"
+            assert again == begun(again, "restart", "stop", next="start")
 
 
 def a_parameter(name: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401  # any field
@@ -184,16 +187,14 @@ async def test_its_parameters(stack: Stack) -> None:
     assert starting["parameters"] == {"region": "eu", "size": "l", "disk": "-"}
 
 
-@pytest.mark.parametrize("situation", ["ready", "stopping", "stopped"])
-async def test_parameters_are_checked_before_anything_stops(stack: Stack, situation: str) -> None:
+async def test_parameters_are_checked_before_anything_stops(stack: Stack, subtests: pytest.Subtests) -> None:
     """400 with every fault; the workspace is as it was."""
-    await unhurried_engine(stack)
-    scene = await a_chat_in(stack, situation)
-    before = await scene.look()
-
-    with pytest.raises(BadRequest) as caught:
-        await scene.ask("restart", parameters={"gpu": "1", "tpu": "2"})
-
-    assert (caught.value.code, str(caught.value)) == ("invalid_parameters", "unable to validate parameters")
-    assert caught.value.validations == (Validation("gpu", "unknown parameter"), Validation("tpu", "unknown parameter"))
-    assert await scene.look() == before
+    faults = (Validation("gpu", "unknown parameter"), Validation("tpu", "unknown parameter"))
+    for situation, scene in (await in_each(stack, ["ready", "stopping", "stopped"])).items():
+        before = await scene.look()
+        with subtests.test(situation):
+            with pytest.raises(BadRequest) as caught:
+                await scene.ask("restart", parameters={"gpu": "1", "tpu": "2"})
+            assert (caught.value.code, str(caught.value)) == ("invalid_parameters", "unable to validate parameters")
+            assert caught.value.validations == faults
+            assert await scene.look() == before

@@ -30,54 +30,54 @@ async def report(scene: Scene) -> Answer:
     return await ask(scene, "unreachable", **await triple(scene), reason="no responders")
 
 
-@pytest.mark.parametrize("situation", ["ready", "starting"])
-async def test_the_agent_is_doubted(stack: Stack, situation: str) -> None:
+async def test_the_agent_is_doubted(stack: Stack, subtests: pytest.Subtests) -> None:
     """Its link is gone from now on, the chat has the grace, and the agent is asked to tell again."""
-    scene = (await in_each(stack, [situation]))[situation]
-    answer = await report(scene)
-    await stack.provisioner.resynced(f"ws.resync.{(await triple(scene))['workspace_id']}")
-    before, told = answer.before, answer.told
-    assert before
-    assert before.agent
-    assert told.agent
+    for situation, scene in (await in_each(stack, ["ready", "starting"])).items():
+        answer = await report(scene)
+        await stack.provisioner.resynced(f"ws.resync.{(await triple(scene))['workspace_id']}")
+        before, told = answer.before, answer.told
+        with subtests.test(situation):
+            assert before
+            assert before.agent
+            assert told.agent
+            doubted = moved(
+                answer,
+                "unreachable",
+                state=State.CONNECTING,
+                deadline_at=told.entered_at + GRACE,
+                waiting_for="agent",
+                agent=replace(before.agent, link="disconnected", link_since=told.agent.link_since),
+            )
+            assert answer == doubted._replace(
+                reply=replace(doubted.reply, outcome="accepted"), changed=["agents", "chats"]
+            )
+            assert before.agent.link_since < told.agent.link_since <= told.entered_at
 
-    doubted = moved(
-        answer,
-        "unreachable",
-        state=State.CONNECTING,
-        deadline_at=told.entered_at + GRACE,
-        waiting_for="agent",
-        agent=replace(before.agent, link="disconnected", link_since=told.agent.link_since),
-    )
-    assert answer == doubted._replace(reply=replace(doubted.reply, outcome="accepted"), changed=["agents", "chats"])
 
-
-@pytest.mark.parametrize("situation", ["ready", "starting"])
-async def test_a_live_agent_answers(stack: Stack, situation: str) -> None:
+async def test_a_live_agent_answers(stack: Stack, subtests: pytest.Subtests) -> None:
     """With `connected` and the lifecycle that it had, and the chat is where it was."""
-    await unhurried_engine(stack)
-    scene = await a_chat_in(stack, situation)
-    doubted = await report(scene)
-    await scene.connected()
-    await scene.lifecycle(situation)
-    after = await scene.look()
-    made = (await stack.client.history(scene.chat_id, after_version=doubted.told.version)).transitions
-    states = ["connecting", "starting", "ready"] if situation == "ready" else ["connecting", "starting"]
-
-    assert [(move.from_state, move.to_state) for move in made] == list(pairwise(states))
-    assert doubted.before
-    assert doubted.before.agent
-    assert after
-    assert after.agent
-    assert after == replace(
-        doubted.before,
-        version=doubted.told.version + len(made),
-        entered_at=after.entered_at,
-        deadline_at=after.deadline_at,
-        agent=replace(doubted.before.agent, link="connected", link_since=after.agent.link_since),
-        cause=after.cause,
-        typical=after.typical,
-    )
+    ways = {"ready": ["connecting", "starting", "ready"], "starting": ["connecting", "starting"]}
+    for situation, scene in (await in_each(stack, ways)).items():
+        doubted = await report(scene)
+        await scene.connected()
+        await scene.lifecycle(situation)
+        before, after = doubted.before, await scene.look()
+        made = (await stack.client.history(scene.chat_id, after_version=doubted.told.version)).transitions
+        with subtests.test(situation):
+            assert [(move.from_state, move.to_state) for move in made] == list(pairwise(ways[situation]))
+            assert before
+            assert before.agent
+            assert after
+            assert after.agent
+            assert after == replace(
+                before,
+                version=doubted.told.version + len(made),
+                entered_at=after.entered_at,
+                deadline_at=after.deadline_at,
+                agent=replace(before.agent, link="connected", link_since=after.agent.link_since),
+                cause=after.cause,
+                typical=after.typical,
+            )
 
 
 async def test_a_silent_agent_is_lost(stack: Stack) -> None:
@@ -129,14 +129,13 @@ async def test_elsewhere_it_is_only_recorded(stack: Stack, subtests: pytest.Subt
     assert [subject for subject in stack.provisioner.resyncs if subject != "ws.resync"] == []
 
 
-@pytest.mark.parametrize("field", ["workspace_id", "build_id", "agent_id"])
-async def test_it_is_about_another_triple(stack: Stack, field: str) -> None:
+async def test_it_is_about_another_triple(stack: Stack, subtests: pytest.Subtests) -> None:
     """What is not bound any more says nothing."""
-    await unhurried_engine(stack)
-    scene = await a_chat_in(stack, "ready")
-    answer = await ask(scene, "unreachable", **await triple(scene) | {field: str(uuid4())})
-
-    assert answer == unchanged(answer, "conflict")
+    scene = (await in_each(stack, ["ready"]))["ready"]
+    for field in ("workspace_id", "build_id", "agent_id"):
+        answer = await ask(scene, "unreachable", **await triple(scene) | {field: str(uuid4())})
+        with subtests.test(field):
+            assert answer == unchanged(answer, "conflict")
 
 
 async def test_it_is_about_no_agent(stack: Stack, subtests: pytest.Subtests) -> None:

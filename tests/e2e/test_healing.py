@@ -164,12 +164,13 @@ FAILED = [
 ]
 
 
-@pytest.mark.parametrize(("transition", "state"), [("start", "creating"), ("stop", "idle"), ("delete", "idle")])
-async def test_a_newer_build(stack: Stack, subtests: pytest.Subtests, transition: str, state: str) -> None:
+async def test_a_newer_build(stack: Stack, subtests: pytest.Subtests) -> None:
     """Whoever began it: a start build heals everything, and a failure of what stops does not matter any more."""
-    found = await say_in_each(stack, [(situation, [("begun_elsewhere", transition)]) for situation in FAILED])
-    for situation, (before, after, made) in zip(FAILED, found, strict=True):
-        with subtests.test(situation):
+    rows = [(situation, transition) for situation in FAILED for transition in ("start", "stop", "delete")]
+    found = await say_in_each(stack, [(situation, [("begun_elsewhere", transition)]) for situation, transition in rows])
+    for (situation, transition), (before, after, made) in zip(rows, found, strict=True):
+        state = "creating" if transition == "start" else "idle"
+        with subtests.test(f"{situation}, {transition}"):
             assert [(move.from_state, move.to_state, move.cause.event) for move in made] == [
                 ("failed", state, "build.created")
             ]

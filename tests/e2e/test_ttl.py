@@ -245,20 +245,19 @@ async def touched(stack: Stack, chat: str) -> str | tuple[int, str, str]:
         return error.status, error.code, str(error)
 
 
-@pytest.mark.parametrize("verb", ["stop", "restart", "delete"])
-async def test_it_ends_with_its_build(stack: Stack, verb: str) -> None:
+async def test_it_ends_with_its_build(stack: Stack, subtests: pytest.Subtests) -> None:
     """Its timer goes off for nothing then."""
     await stack.engine(workspace_ttl=LONG)
-    chat = str(uuid4())
-    job, _ = await ready(stack, chat)
-    set_at = await ttl_at(stack, job)
-    await getattr(stack.client, verb)(chat)
-    builds = await stack.sql("select id from workspaced.builds")
-
-    await goes_off(stack, job, set_at)
-
-    assert await ttl_at(stack, job) is None
-    assert await stack.sql("select id from workspaced.builds") == builds
+    for verb in ("stop", "restart", "delete"):
+        chat = str(uuid4())
+        job, _ = await ready(stack, chat)
+        set_at = await ttl_at(stack, job)
+        await getattr(stack.client, verb)(chat)
+        builds = await stack.sql("select id from workspaced.builds")
+        await goes_off(stack, job, set_at)
+        with subtests.test(verb):
+            assert await ttl_at(stack, job) is None
+            assert await stack.sql("select id from workspaced.builds") == builds
 
 
 async def test_it_survives_the_engine(stack: Stack) -> None:
