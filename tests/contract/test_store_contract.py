@@ -329,8 +329,10 @@ async def test_a_second_batch_on_a_chat_waits_and_sees_what_the_first_wrote(stor
 
     async with store.batch(Needs(workspaces=(WORKSPACE,))) as batch:
         waiting = asyncio.create_task(second())
-        for _ in range(20):
+        for _ in range(200):  # time enough to connect, and to enter where nothing holds it
             await store.read(Needs(chats=(CHAT,)))
+            if entered:
+                break
         entered.append("first")
         await batch.write(Changes(chats=[moved(batch.loaded.chats[0])]))
 
