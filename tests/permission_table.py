@@ -1,6 +1,7 @@
 """The tables of docs/security.md: who may publish and subscribe to what, as the test asks a real server."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -30,7 +31,7 @@ class Rows(NamedTuple):
         return {subject for subject, roles in self.may.items() if role in roles}
 
 
-def rows(name: str) -> Rows:
+def rows(name: str, ids: Mapping[str, str] = IDS) -> Rows:
     """The table between `<!-- name -->` and `<!-- /name -->`; a `yes` is a yes, everything else a no."""
     found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", PAGE.read_text(), re.DOTALL)
     assert found is not None
@@ -39,7 +40,7 @@ def rows(name: str) -> Rows:
     may = {}
     for named, *cells in lines:
         assert len(cells) == len(roles), named
-        subject = re.sub(r"<([a-z ]+)>", lambda place: IDS[place[1]], named.strip("`"))
+        subject = re.sub(r"<([a-z ]+)>", lambda place: ids[place[1]], named.strip("`"))
         may[subject] = frozenset(role for role, cell in zip(roles, cells, strict=True) if cell == "yes")
     return Rows(roles, may)
 
