@@ -32,6 +32,7 @@ AT_ONCE: Final = 2
 """Batches in work: while one is published the next is decided. Row locks keep them apart, as they do two engines."""
 FIRST_WAIT: Final = timedelta(milliseconds=100)
 LONGEST_WAIT: Final = timedelta(seconds=5)
+COMMANDS: Final = "ws.cmd."
 HOLD: Final = timedelta(seconds=10)
 """How often a batch that cannot go on tells NATS that it is still held; well within the consumers' `ack_wait`."""
 
@@ -143,7 +144,8 @@ class Engine:
                 continue
             self._metrics.dead(fault.reason)
             messages.append(dead_message(stored, fault))
-            if reply_to := reply_inbox(stored):
+            # Others than engines may publish the rest, and the answer would go wherever they say.
+            if stored.subject.startswith(COMMANDS) and (reply_to := reply_inbox(stored)):
                 messages.append(refusal_message(reply_to, *INTERNAL))
         return messages
 

@@ -39,6 +39,10 @@ class _State(msgspec.Struct, frozen=True):
     exit_code: int | None
 
 
+class _Asked(msgspec.Struct):
+    at: datetime
+
+
 class AgentClient:
     """One agent of one build. `connect` once, then `lifecycle` as the scripts go on, `close` at the end.
 
@@ -216,8 +220,11 @@ class AgentClient:
         await publish_until_stored(self._nc, self._kinds[kind], msgspec.json.encode(report), report.id)
         await self._moments.reach(f"{kind}_told")
 
-    async def _on_resync(self, _: Msg) -> None:
-        self._say_again()
+    async def _on_resync(self, msg: Msg) -> None:
+        # An engine says when it asked. Another agent could make a server's answer arrive here, which does not.
+        with suppress(msgspec.DecodeError):
+            if msgspec.json.decode(msg.data, type=_Asked).at:
+                self._say_again()
 
     async def _on_ping(self, msg: Msg) -> None:
         # Not the struct Pong: its module imports a third of the core, which every agent would pay for at its start.

@@ -12,7 +12,7 @@ from msgspec import Struct
 from workspaced.bus import subjects
 from workspaced.fsm.values import Connection
 
-ACCOUNT: Final = "WS"
+ACCOUNT: Final = "AGENTS"
 """The account of nats.conf in which agents are."""
 MOST_SUBSCRIPTIONS: Final = 100
 LARGEST_PAYLOAD: Final = 256 * 1024

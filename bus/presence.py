@@ -1,4 +1,4 @@
-"""Who is connected right now, asked of the servers themselves.
+"""Which agents are connected right now, asked of the servers themselves.
 
 A server that dies announces no disconnects, so the stream alone does not know. An engine asks on its start, on its own
 reconnect and when an unknown server shows up, and settles the links that are gone.
@@ -12,11 +12,11 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from workspaced.bus import subjects
 from workspaced.bus.codec import decoder, encode
 from workspaced.fsm.errors import Unavailable
 from workspaced.fsm.values import Connection
 
-_SUBJECT: Final = "$SYS.REQ.ACCOUNT.PING.CONNZ"
 _PAGE: Final = 1024
 FIRST_ANSWER: Final = timedelta(seconds=5)
 LAST_ANSWER: Final = timedelta(seconds=0.5)
@@ -43,7 +43,7 @@ class _Answer(Struct):
 
 
 class Presence(Struct, frozen=True):
-    """The servers that answered, and every connection of our account on them."""
+    """The servers that answered, and every connection of an agent on them."""
 
     servers: frozenset[str]
     connections: frozenset[Connection]
@@ -75,7 +75,7 @@ async def _ask(connection: Client, offset: int, last_answer: timedelta) -> list[
     subscription = await connection.subscribe(connection.new_inbox())
     try:
         page = encode({"auth": True, "limit": _PAGE, "offset": offset})
-        await connection.publish(_SUBJECT, page, reply=subscription.subject)
+        await connection.publish(subjects.AGENTS_CONNECTED, page, reply=subscription.subject)
         answers = [decoder(_Answer).decode((await subscription.next_msg(FIRST_ANSWER.total_seconds())).data)]
         try:
             while True:

@@ -26,6 +26,8 @@ from workspaced.fsm.errors import BadRequest
 NAME: Final = "workspaced"
 """Of the service and of its queue group, which the engine's permissions pin."""
 AT_ONCE: Final = 256
+REPLIES: Final = ("_INBOX", "_R_")
+"""Where answers go: to inboxes, and between accounts. Elsewhere they would be said in the engine's name."""
 
 Handler = Callable[[bytes], Awaitable[object]]
 """Takes the request's body; its result is the reply's body: bytes as they are, anything else as JSON."""
@@ -80,6 +82,8 @@ class Service:
 
     def _starter(self, verb: str, handler: Handler) -> Callable[[Request], Awaitable[None]]:
         async def start(request: Request) -> None:
+            if not request._msg.reply.startswith(REPLIES):  # noqa: SLF001  # the library keeps it to itself
+                return
             await self._room.acquire()  # full: requests wait in the endpoint's subscription
             task = asyncio.create_task(self._serve(verb, handler, request))
             self._tasks.add(task)

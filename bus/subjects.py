@@ -40,6 +40,8 @@ ALL_JOBS: Final = "ws.job.>"
 ALL_DEAD: Final = "ws.dead.>"
 ALL_RESYNC: Final = "ws.resync.*"
 ALL_CANCELS: Final = "ws.cancel.*"
+AGENTS_CONNECTED: Final = "ws.agents"
+"""The NATS servers tell the connections of agents."""
 ALL_REVOKED: Final = "ws.revoke.*"
 API_PREFIX: Final = "ws.api"
 

@@ -103,7 +103,7 @@ class Engine:
 
     async def resync(self, workspace_id: str | None = None) -> None:
         """Ask for everything once more."""
-        await self.nc.publish(subjects.resync(workspace_id), b"{}")
+        await self.nc.publish(subjects.resync(workspace_id), json.dumps({"at": datetime.now(UTC).isoformat()}).encode())
 
     async def hear(self, wanted: Callable[[str, Body], bool]) -> Body:
         """The first report that is `wanted` and was not heard before; it waits for it."""

@@ -17,11 +17,11 @@ from workspaced.app.embedded_postgres import PostgresServer
 
 SHARED_AGENT: Final = "agent"
 """A standing role for tests that are not about logins: it speaks for all agents over one connection."""
-_SHARED_AGENT: Final = """{ user: agent, password: $NATS_AGENT_PASSWORD, permissions: {
+_SHARED_AGENT: Final = """users: [ { user: agent, password: $NATS_AGENT_PASSWORD, permissions: {
           publish: [ "ws.event.*.agent.*.*", "$SYS.REQ.USER.INFO" ]
           subscribe: [ "ws.agent.*.>", "ws.resync", "ws.resync.*", "_INBOX_agent.>" ]
-          allow_responses: { max: 1, expires: "1m" } } }
-      """
+          allow_responses: { max: 1, expires: "1m" } } } ]
+    """
 
 
 Lost = Callable[[], Awaitable[None]]
@@ -85,7 +85,7 @@ def server_with_shared_agent(folder: Path) -> NatsServer:
     """A server of `folder`, not started, with the shipped nats.conf and `SHARED_AGENT` in it."""
     text = (files("workspaced.app") / "nats.conf").read_text()
     for before, after in (
-        ("{ user: admin,", _SHARED_AGENT + "{ user: admin,"),
+        ('exports: [ { service: "ws.agent.*.*"', _SHARED_AGENT + 'exports: [ { service: "ws.agent.*.*"'),
         ("admin, engine, chatd", f"{SHARED_AGENT}, admin, engine, chatd"),
         ('"ws.timer.>", "ws.chat.>", "ws.sys.>", ', ""),  # tests speak for everybody
     ):

@@ -5,11 +5,13 @@ from itertools import product
 from typing import Any
 from uuid import uuid4
 
+from nats.aio.msg import Msg
+
 from tests.e2e.hostile import Secretive, a_callout, come_in
 from tests.e2e.provisioner import an_agent
 from tests.e2e.stack import Stack
 from tests.permission_table import rows
-from workspaced.bus.subjects import AGENT_KINDS
+from workspaced.bus.subjects import AGENT_KINDS, STREAM_SUBJECTS
 
 TABLES = ("workspaces", "builds", "agents", "chats", "transitions")
 
@@ -57,6 +59,7 @@ def bodies(victim: Secretive, chat_id: str) -> list[dict[str, Any]]:
         ids | {"error": "gone", "agents": []},
         ids | {"build_id": str(uuid4()), "build_number": 2, "transition": "delete"},
         ids | victim.link | {"state": "off"},
+        victim.link | {"state": "ready"},
         {"server": {"id": victim.link["server_id"]}, "client": {"id": victim.link["client_id"], "user": victim.id}},
         {"type": "link", "agent_id": victim.id, **victim.link, "certain": True},
         {"chat_id": chat_id, "request_id": str(uuid4())},
@@ -75,43 +78,78 @@ def headers(victim: Secretive) -> list[dict[str, str]]:
     ]
 
 
+def replies(ids: dict[str, str]) -> list[str]:
+    """Where a stream's answer would do harm."""
+    return [
+        "_INBOX_chatd.x",
+        f"ws.timer.chat.{ids['chat']}",
+        f"ws.timer.ttl.{ids['workspace']}",
+        f"ws.chat.{ids['chat']}.failed",
+        f"ws.event.{ids['workspace']}.job.failed",
+        f"ws.job.local.{ids['job']}",
+        "ws.sys.disconnect",
+        "ws.resync",
+        "$JS.API.STREAM.PURGE.EVENTS",
+    ]
+
+
+async def all_stored(stack: Stack) -> set[tuple[str, int, str]]:
+    """Every message of every stream."""
+    return {(name, kept.sequence, kept.subject) for name in STREAM_SUBJECTS for kept in await stack.stored(name)}
+
+
 async def test_a_hostile_agent_moves_nobody_elses_machine(stack: Stack) -> None:
-    """Whatever it publishes and whatever it hears, the other workspace stays as it is."""
+    """Whatever it publishes and wherever it has the answer go, the other workspace stays as it is."""
     await stack.engine()
     async with a_callout(stack):
         chat_id, victim = await ready_by_secret(stack)
-        _, hostile = await ready_by_secret(stack)
+        own_chat, hostile = await ready_by_secret(stack)
         ids = ids_of(victim, hostile, chat_id)
-        workspace_id, own = ids["workspace"], f"ws.event.{ids['other workspace']}.agent.{hostile.id}"
-        before = await rows_of(stack, workspace_id)
-        first = (await stack.admin.jetstream().stream_info("EVENTS")).state.last_seq
-        heard: list[str] = []
-
-        async def hear(message: Any) -> None:  # noqa: ANN401  # a NATS message
-            heard.append(message.subject)
-
-        for subject in rows("may-subscribe", ids).may:
-            await hostile.connection.subscribe(subject, cb=hear)
-        subjects = [*rows("may-publish", ids).may, *(f"{own}.{kind}" for kind in sorted(AGENT_KINDS)), f"{own}.x"]
-        for subject, body, more in product(subjects, bodies(victim, chat_id), headers(victim)):
-            await hostile.connection.publish(
-                subject, json.dumps({"id": str(uuid4())} | body).encode(), reply="_INBOX_chatd.x", headers=more or None
-            )
+        own = f"ws.event.{ids['other workspace']}.agent.{hostile.id}."
+        await stack.decided()
+        before, stored = await rows_of(stack, ids["workspace"]), await all_stored(stack)
+        others = rows("may-publish", ids).may
+        mine = [own + kind for kind in (*sorted(AGENT_KINDS), "x")]
+        for subject, body, more in product((*others, *mine), bodies(victim, chat_id), headers(victim)):
+            content = json.dumps({"id": str(uuid4())} | body).encode()
+            await hostile.connection.publish(subject, content, reply="_INBOX_chatd.x", headers=more or None)
+        for reply in replies(ids):
+            await hostile.connection.publish(own + "connected", b"{}", reply=reply)
         await stack.connect.refusals(hostile.connection)
         await stack.decided()
 
-        said = {kept.subject for kept in await stack.stored("EVENTS") if kept.sequence > first}
-        assert {subject for subject in said if not subject.startswith("ws.sys.")} <= {f"{own}.{k}" for k in AGENT_KINDS}
-        assert await rows_of(stack, workspace_id) == before
-        assert {
-            subject for subject in heard if not subject.startswith(("$SYS.REQ.USER", "_INBOX_" + hostile.id))
-        } == set()
+        said = {subject for _, _, subject in await all_stored(stack) - stored}
+        allowed = (own, f"ws.dead.{own}", f"ws.chat.{own_chat}.", f"ws.timer.chat.{own_chat}")
+        assert [subject for subject in said if not subject.startswith(allowed)] == []
+        assert await rows_of(stack, ids["workspace"]) == before
 
         # It has named the victim's connection as its own, and still the victim's end is the victim's.
+        ready = stack.pushes.heard[chat_id][-1]["version"]
         await victim.connection.close()
-        push = await stack.pushes.until(chat_id, "connecting")
+        push = await stack.pushes.until(chat_id, "connecting", after=ready)
 
     assert push["cause"]["event"] == "sys.disconnect"
+
+
+async def test_a_hostile_agent_hears_nothing(stack: Stack) -> None:
+    """It subscribes to everything there is while another chat comes, is pinged and goes."""
+    await stack.engine()
+    heard: list[str] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message.subject)
+
+    async with a_callout(stack):
+        _, hostile = await ready_by_secret(stack)
+        for subject in rows("may-subscribe").may:
+            await hostile.connection.subscribe(subject, cb=hear)
+        await stack.connect.refusals(hostile.connection)
+        chat_id, _ = await ready_by_secret(stack)
+        await stack.client.delete(chat_id)
+        await stack.decided()
+        await stack.connect.refusals(hostile.connection)
+
+    assert heard == []
 
 
 async def test_turned_out_is_out(stack: Stack) -> None:
