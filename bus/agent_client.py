@@ -223,8 +223,8 @@ class AgentClient:
     async def _on_resync(self, msg: Msg) -> None:
         # An engine says when it asked. Another agent could make a server's answer arrive here, which does not.
         with suppress(msgspec.DecodeError):
-            if msgspec.json.decode(msg.data, type=_Asked).at:
-                self._say_again()
+            msgspec.json.decode(msg.data, type=_Asked)
+            self._say_again()
 
     async def _on_ping(self, msg: Msg) -> None:
         # Not the struct Pong: its module imports a third of the core, which every agent would pay for at its start.
