@@ -227,6 +227,8 @@ async def hung_job_refused(ground: JobGround) -> None:
 async def lost_lease_heeded(ground: JobGround) -> None:
     """A program that was suspended for longer than its lease says nothing more in the name of that attempt."""
     job = await ground.give_slow()
+    await ground.wire.until("an extension of the lease (+WPI)", job.is_renewal, job.since)
+    known = {said.name for said in job.reports()}
     ground.program.freeze()
     try:
         await ground.pause(ground.lease_s + QUIET_S)
@@ -235,7 +237,7 @@ async def lost_lease_heeded(ground: JobGround) -> None:
         ground.program.thaw()
 
     def old(said: Said) -> bool:
-        return job.is_report(said) and said.json().get("attempt", 1) == 1
+        return job.is_report(said) and said.json().get("attempt", 1) == 1 and said.name not in known
 
     await ground.wire.silent("a report of the attempt whose lease was lost", old, since, QUIET_S)
     await job.told("running", since=since)
