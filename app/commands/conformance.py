@@ -14,6 +14,7 @@ from workspaced.app.commands import options
 from workspaced.app.sources import Sources
 
 if TYPE_CHECKING:
+    from workspaced.app.conformance.program import Program
     from workspaced.app.conformance.server import Place
     from workspaced.app.conformance.suite import Result
 
@@ -43,7 +44,7 @@ def _shared(function: F) -> F:
 def conformance() -> None:
     """Check a program of yours against the contract: it is started, watched, killed and started again.
 
-    Without --nats-url a NATS server of its own is used; with it, one that nothing else uses, as role admin. What comes
+    Without --nats-url a NATS server of its own is used; with it, one that nothing else uses, as user admin. What comes
     after `--` starts the program; it finds NATS_URL, WORKSPACED_USER, WORKSPACED_PASSWORD and WORKSPACED_INBOX_PREFIX
     in its environment. Without it you start it yourself, and what needs killing is skipped.
 
@@ -79,15 +80,13 @@ def provisioner(
 
     async def run(place: "Place") -> "AsyncIterator[Result]":
         environ = dict(os.environ) | place.environ("provisioner") | {"PROVISIONER_TAG": tag}
-        agent = place.logins["agent"]
-        environ |= {"WORKSPACED_AGENT_USER": agent.user or "", "WORKSPACED_AGENT_PASSWORD": agent.password or ""}
         environ |= {"CONFORMANCE_FOLDER": str(place.folder)}
         program, wire = Program(command, environ, log), Wire(place.admin, patience)
         await wire.open()
-        ground = JobGround(wire, program, tag, sources, lease_s=lease)
+        ground = JobGround(wire, program, tag, sources, door=place.door, lease_s=lease)
         try:
             if command:
-                program.start()
+                _start(program)
             async for result in results(CHECKS, ground, program.fault, given["only"]):
                 yield result
             with suppress(Failed):
@@ -97,6 +96,38 @@ def provisioner(
             program.close()
 
     return _run(CHECKS, run, tag=tag, lease=timedelta(seconds=lease), **given)
+
+
+@conformance.command()
+@_shared
+def agent(*, patience: float, log: Path | None, command: Sequence[str], **given: Any) -> int:  # noqa: ANN401  # click's
+    """Check an agent, on a NATS server of our own.
+
+    It finds its configuration in the file that WORKSPACED_AGENT_CONFIG names (docs/provisioners.md), and the same in
+    AGENT_ID, AGENT_BUILD_ID, AGENT_WORKSPACE_ID, AGENT_STARTUP_SCRIPT and AGENT_STARTUP_SCRIPT_TIMEOUT.
+    """
+    from workspaced.app.conformance.agent import CHECKS
+    from workspaced.app.conformance.agents import AgentGround
+    from workspaced.app.conformance.suite import results
+    from workspaced.app.conformance.wire import Wire
+
+    if not (command or given["listed"]):
+        raise click.UsageError("name the program: what comes after `--` starts it")
+    given["nats_url"] = None
+
+    async def run(place: "Place") -> "AsyncIterator[Result]":
+        wire = Wire(place.admin, patience)
+        await wire.open()
+        ground = AgentGround(wire, place, command, log)
+        try:
+            async for result in results(CHECKS, ground, ground.fault, given["only"]):
+                yield result
+                ground.end()
+        finally:
+            ground.end()
+            wire.close()
+
+    return _run(CHECKS, run, tag="conformance", lease=timedelta(seconds=30), **given)
 
 
 def _run(
@@ -138,6 +169,15 @@ def _run(
         passed = sum(result.verdict == "pass" for result in found)
         click.echo(f"{passed} passed, {len(failed)} failed, {len(found) - passed - len(failed)} skipped")
     return 1 if failed else 0
+
+
+def _start(program: "Program") -> None:
+    from workspaced.app.conformance.wire import Failed
+
+    try:
+        program.start()
+    except Failed as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _place(flags: dict[str, str | None], tag: str, lease: timedelta) -> "AbstractAsyncContextManager[Place]":

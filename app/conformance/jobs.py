@@ -9,6 +9,7 @@ from uuid import uuid4
 from msgspec import Struct
 
 from workspaced.app.conformance.program import Program
+from workspaced.app.conformance.server import Door
 from workspaced.app.conformance.wire import Failed, Said, Skipped, Wire
 from workspaced.bus import subjects
 from workspaced.fsm.values import Transition
@@ -108,8 +109,9 @@ class Job:
 class JobGround:
     """What the checks of a provisioner stand on."""
 
-    def __init__(self, wire: Wire, program: Program, tag: str, sources: Sources, *, lease_s: float) -> None:
+    def __init__(self, wire: Wire, program: Program, tag: str, sources: Sources, *, door: Door, lease_s: float) -> None:
         self.wire, self.program, self.tag, self.sources, self.lease_s = wire, program, tag, sources, lease_s
+        self._door = door
         self.jobs: list[Job] = []
 
     async def give(
@@ -124,6 +126,7 @@ class JobGround:
         source = self.sources.good if source is None else source
         body = a_job(transition, source, workspace_id or str(uuid4()), number)
         job = Job(self.wire, body)
+        body["agent_secret"] = self._door.open_for(job.workspace_id, body["build_id"])
         self.jobs.append(job)
         stream = self.wire.connection.jetstream()
         job.sequence = (await stream.publish(subjects.job(self.tag, job.id), json.dumps(body).encode())).seq

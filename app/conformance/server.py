@@ -1,24 +1,71 @@
 """The NATS server that checks run on: one of our own, or a given one that nothing else uses."""
 
+import json
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
 from nats.js.errors import NotFoundError
 
+from workspaced.app.clock import utc_now
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.bus import streams, subjects
+from workspaced.bus.auth_jwt import Signer
+from workspaced.bus.callout import Callout
 from workspaced.bus.connection import open_connection
+from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.errors import Conflict
+from workspaced.fsm.values import Connection
 from workspaced.provisioners.agent.config import NatsLogin
 
-ROLES: Final = ("admin", "provisioner", "agent")
+ROLES: Final = ("admin", "provisioner")
+
+
+class Guest(Struct, frozen=True):
+    """An agent that was let in; none is turned out."""
+
+    workspace_id: str
+    former: tuple[Connection, ...] = ()
+
+
+class Door:
+    """Lets agents in by the secrets of builds that we made up: the callout's doorkeeper without a database."""
+
+    def __init__(self) -> None:
+        self.secrets = AgentSecrets(uuid4().hex)
+        self.builds: dict[str, str] = {}
+        """Workspaces by build."""
+        self.keeper: Client | None = None
+        """As user callout, who may end connections."""
+
+    def open_for(self, workspace_id: str, build_id: str) -> str:
+        """The secret of a build's agents, who may come in from now on."""
+        self.builds[build_id] = workspace_id
+        return self.secrets.of(build_id)
+
+    async def admit(self, build_id: str, secret_hash: str, agent_id: str, connection: Connection) -> Guest | None:  # noqa: ARG002  # the protocol's
+        """Whoever has the secret of a build."""
+        known = build_id in self.builds and secret_hash == self.secrets.hash_of(build_id)
+        return Guest(self.builds[build_id]) if known else None
+
+    async def revoked(self, workspace_id: str | None = None) -> list[Connection]:  # noqa: ARG002  # the protocol's
+        """Nobody."""
+        return []
+
+    async def throw_out(self, server_id: str, client_id: int) -> None:
+        """End a connection, as the server does when a login is over."""
+        if self.keeper is not None:
+            await self.keeper.request(subjects.kick(server_id), json.dumps({"cid": client_id}).encode(), timeout=10)
+
+    async def forget(self, connections: list[Connection]) -> None:
+        """Nothing is kept."""
 
 
 class Place(Struct, frozen=True):
@@ -26,18 +73,24 @@ class Place(Struct, frozen=True):
 
     admin: Client
     logins: dict[str, NatsLogin]
+    door: Door
+    """Of our own server; on a given one its own callout lets agents in."""
     folder: Path
     """For what the program keeps; gone afterwards."""
 
     def environ(self, role: str) -> dict[str, str]:
         """The login of `role` as our own programs and the examples read it."""
-        login = self.logins[role]
-        return {
-            "NATS_URL": login.url,
-            "WORKSPACED_USER": login.user or "",
-            "WORKSPACED_PASSWORD": login.password or "",
-            "WORKSPACED_INBOX_PREFIX": login.inbox_prefix,
-        }
+        return environ_of(self.logins[role])
+
+
+def environ_of(login: NatsLogin) -> dict[str, str]:
+    """A login as variables."""
+    return {
+        "NATS_URL": login.url,
+        "WORKSPACED_USER": login.user or "",
+        "WORKSPACED_PASSWORD": login.password or "",
+        "WORKSPACED_INBOX_PREFIX": login.inbox_prefix,
+    }
 
 
 @asynccontextmanager
@@ -49,8 +102,23 @@ async def own_server(tag: str, lease: timedelta) -> AsyncIterator[Place]:
             logins = {
                 role: NatsLogin(server.url, who.user, who.password, who.inbox_prefix) for role, who in roles.items()
             }
-            async with given_server(logins, tag, lease, Path(name)) as place:
+            async with given_server(logins, tag, lease, Path(name)) as place, _callout(server, place.door):
                 yield place
+
+
+@asynccontextmanager
+async def _callout(server: NatsServer, door: Door) -> AsyncIterator[None]:
+    who = server.credentials.role("callout")
+    connection = await open_connection(server.url, user=who.user, password=who.password, inbox_prefix=who.inbox_prefix)
+    signer = Signer(server.credentials.callout_seed)
+    callout = Callout(connection, door, signer, clock=utc_now, lifetime=timedelta(hours=1))
+    door.keeper = connection
+    try:
+        await callout.start()
+        yield
+        await callout.stop()
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
@@ -61,7 +129,7 @@ async def given_server(logins: dict[str, NatsLogin], tag: str, lease: timedelta,
     try:
         await _refuse_used(admin)
         await streams.ensure(admin, (tag,), streams.Limits(job_lease=lease))
-        yield Place(admin, logins, folder)
+        yield Place(admin, logins, Door(), folder)
     finally:
         await admin.close()
 

@@ -14,7 +14,7 @@ from workspaced.fsm.effects import Job, Timed
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, BuildCreated, JobReport, LifecycleChanged
 from workspaced.fsm.snapshot import Snapshot
 
-Party = Literal["engine", "chatd", "admin", "inspector", "provisioner", "agent", "server"]
+Party = Literal["engine", "chatd", "admin", "inspector", "provisioner", "agent", "callout", "server"]
 Kind = Literal["request", "event", "order", "announcement", "internal"]
 
 ENGINE: Final[Party] = "engine"
@@ -236,6 +236,14 @@ _INTERNAL: Final = (
         receivers=(ENGINE,),
         body=Timed,
         summary="A deadline that has come.",
+    ),
+    _kept(
+        "ws.revoke.{workspace_id}",
+        kind="internal",
+        senders=(ENGINE,),
+        receivers=("callout",),
+        body=messages.Revoked,
+        summary="Agents of the workspace's earlier builds are turned out.",
     ),
     _kept(
         "ws.sys.{advisory}",

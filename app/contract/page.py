@@ -40,7 +40,7 @@ def requests() -> str:
 def internal() -> str:
     """What engines and the server tell themselves."""
     rows = [
-        f"| `{_address(one)}` | {one.stream} | {one.summary} |"
+        f"| `{_address(one)}` | {one.stream or '-'} | {one.summary} |"
         for one in CHANNELS
         if one.kind == "internal" and not one.name.startswith("cmd.")
     ]
