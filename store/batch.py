@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from workspaced.fsm.errors import VersionConflict, WorkspacedError
+from workspaced.fsm.errors import Unavailable, VersionConflict, WorkspacedError
 from workspaced.fsm.rows import Changes, Loaded, Needs
 from workspaced.fsm.state import MACHINE_VERSION
 from workspaced.store.queries import query
@@ -31,6 +31,11 @@ async def load(connection: "Connection", needs: Needs) -> Loaded:
     """All that `needs` names, from one snapshot."""
     chats, requests = [chat for chat, _ in needs.requests], [request for _, request in needs.requests]
     (row,) = await connection.fetch(query("load"), *named_by(needs), needs.keys, chats, requests)
+    if (machine_version := row["machine_version"]) > MACHINE_VERSION:  # its states may be none that we know
+        raise Unavailable(
+            f"chats were moved by version {machine_version} of the machine and this workspaced knows "
+            f"{MACHINE_VERSION}; stop it and use a newer one"
+        )
     return loaded_from(row)
 
 

@@ -42,8 +42,13 @@ def known_migrations() -> tuple[Migration, ...]:
     return tuple(Migration(int(name[:4]), name[5:].removesuffix(".sql"), text) for name, text in sorted(texts.items()))
 
 
-def pending(known: Iterable[Migration], applied: Iterable[Applied]) -> list[Migration]:
-    """Those of `known` that are not applied yet. Raises SchemaRefused for an edited file and for a newer schema."""
+def pending(known: Iterable[Migration], applied: Iterable[Applied], engines_since: int = 0) -> list[Migration]:
+    """Those of `known` that are not applied yet. Raises SchemaRefused for an edited file and for a schema too new.
+
+    Migrations of a later release only add, so this one works on with them (docs/upgrades.md). One that takes something
+    away says in the mark `engines_since` which migration an engine must know of to work on.
+    """
+    known = tuple(known)
     by_version = {row.version: row for row in applied}
     for migration in known:
         row = by_version.pop(migration.version, None)
@@ -52,7 +57,7 @@ def pending(known: Iterable[Migration], applied: Iterable[Applied]) -> list[Migr
                 f"migration {migration.version} ({migration.name}) was edited after this database had applied it;"
                 " put the original file back and write a new migration"
             )
-    if by_version:
+    if by_version and engines_since > max((migration.version for migration in known), default=0):
         raise SchemaRefused(
             f"the database's schema is at migration {max(by_version)}, newer than this version of workspaced knows;"
             " use a newer workspaced"
@@ -72,7 +77,9 @@ async def migrate(dsn: str, known: tuple[Migration, ...] | None = None) -> list[
         with in_our_words():
             async with connection.transaction():
                 await _run(connection, "the schema cannot be made", query("migrations_begin"))
-                todo = pending(known_migrations() if known is None else known, await _applied(connection))
+                applied = await _applied(connection)
+                since = await _engines_since(connection) if applied else 0
+                todo = pending(known_migrations() if known is None else known, applied, since)
                 for migration in todo:
                     name = f"migration {migration.version} ({migration.name}) failed, and nothing was applied"
                     await _run(connection, name, migration.text)
@@ -85,13 +92,14 @@ async def migrate(dsn: str, known: tuple[Migration, ...] | None = None) -> list[
 
 
 async def check_schema(executor: Executor, known: tuple[Migration, ...] | None = None) -> None:
-    """Raises SchemaRefused, with one line that says what to do, unless the schema is exactly the known one."""
+    """Raises SchemaRefused, with one line that says what to do, unless this release can work on the schema."""
     try:
         with in_our_words():
             applied = await _applied(executor)
+            since = await _engines_since(executor)
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
         raise SchemaRefused("the database has no workspaced schema; run `workspaced migrate`") from None
-    if todo := pending(known_migrations() if known is None else known, applied):
+    if todo := pending(known_migrations() if known is None else known, applied, since):
         raise SchemaRefused(
             f"the database's schema is {len(todo)} migrations behind ({todo[0].name} is next); run `workspaced migrate`"
         )
@@ -109,3 +117,9 @@ async def _run(connection: "asyncpg.Connection[asyncpg.Record]", failure: str, t
 
 async def _applied(executor: Executor) -> list[Applied]:
     return [Applied(*row) for row in await executor.fetch(query("migrations_applied"))]
+
+
+async def _engines_since(executor: Executor) -> int:
+    """The newest migration that took something away, which every engine must know of."""
+    marks = {row["name"]: row["text"] for row in await executor.fetch(query("marks"))}
+    return int(marks.get("engines_since", "0"))

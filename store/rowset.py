@@ -26,8 +26,8 @@ def rows_from(text: str, kind: type[T]) -> T:
 
 
 def loaded_from(row: asyncpg.Record) -> Loaded:
-    """The `Loaded` of one row whose columns are some of its fields, as JSON texts."""
-    return Loaded(**{name: _decoder(_LOADED[name]).decode(text) for name, text in row.items()})
+    """The `Loaded` of one row, of whose columns those named as its fields are JSON texts."""
+    return Loaded(**{name: _decoder(_LOADED[name]).decode(text) for name, text in row.items() if name in _LOADED})
 
 
 def rows_json(rows: Sequence[msgspec.Struct]) -> str:

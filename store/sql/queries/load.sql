@@ -1,4 +1,5 @@
--- Everything a batch decides on, in one snapshot: one row, one JSON value per field of `Loaded`, in its order.
+-- Everything a batch decides on, in one snapshot: one row, the newest machine's version among the
+-- chats, then one JSON value per field of `Loaded`, in its order.
 -- $1 workspaces, $2 chats, $3 and $4 connections (server, client), $5 templates, $6 input keys,
 -- $7 and $8 requests (chat, request id). Finds workspaces and chats the way `lock` does.
 with named as materialized (
@@ -51,6 +52,8 @@ s as materialized (
     select * from workspaced.transitions where input_key = any ($6::text[])
 )
 select
+    (select coalesce(max(machine_version), 0) from workspaced.chats where id in (select id from concerned))
+        as machine_version,
     (select coalesce(json_object_agg(name, text), '{}') from workspaced.settings) as settings,
     (select coalesce(json_agg(row_to_json(w) order by w.id), '[]') from w) as workspaces,
     (select coalesce(json_agg(row_to_json(b) order by b.workspace_id), '[]') from b) as builds,

@@ -79,14 +79,9 @@ agents_written as (
     )
 ),
 moved as materialized (
-    select *
-    from rows from (
-        json_populate_recordset(null::workspaced.chats, $4::json), unnest($5::bigint[])
-    ) as moved (
-        id, owner_id, owner_name, organization_id, version, state, entered_at, parent_chat_id, workspace_id,
-        build_id, agent_id, failure, cause, deadline_at, deadline_version, deadline_ms, starting_left_ms,
-        agent_started_at, machine_version, expected_version
-    )
+    -- By name: a later release may have added columns.
+    select chat.*, chat.unnest as expected_version
+    from rows from (json_populate_recordset(null::workspaced.chats, $4::json), unnest($5::bigint[])) as chat
 ),
 chats_made as (
     insert into workspaced.chats (
