@@ -13,7 +13,7 @@ from workspaced.app.variables import ENGINE, PROVISIONER, STREAMS
 from workspaced.bus.request import Patience
 from workspaced.bus.streams import Limits
 from workspaced.fsm.settings import NAMES, Settings
-from workspaced.provisioners.agent.config import NatsLogin
+from workspaced.provisioners.agent.config import NatsLogin, Tls
 from workspaced.provisioners.local.program import ProvisionerConfig
 
 WORKSPACES: Final = "workspaces"
@@ -28,6 +28,8 @@ class ServeConfig(Struct, frozen=True):
     user: str | None = "engine"
     password: str | None = None
     inbox_prefix: str = "_INBOX_engine"
+    nkey_seed: str | None = None
+    tls: Tls | None = None
     defaults: Settings = Settings()
     """Under the stored settings."""
     http_host: str = "127.0.0.1"
@@ -39,6 +41,11 @@ class ServeConfig(Struct, frozen=True):
     drain_limit: timedelta = timedelta(seconds=20)
     agent_key: str = ""
     """What the secrets of builds' agents are made with; empty: builds have none."""
+
+    @property
+    def login(self) -> NatsLogin:
+        """How it connects."""
+        return NatsLogin(self.nats_url, self.user, self.password, self.inbox_prefix, self.nkey_seed, self.tls)
 
 
 def serve_config(
@@ -57,6 +64,8 @@ def serve_config(
         user=login.user,
         password=login.password,
         inbox_prefix=login.inbox_prefix,
+        nkey_seed=login.nkey_seed,
+        tls=login.tls,
         database_url=database_url or sources.database_url(),
         defaults=Settings(**_of(sources, NAMES)),
         **chosen,

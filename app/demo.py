@@ -27,9 +27,7 @@ async def run_demo(sources: Sources) -> None:
             say(f"  up after {time.monotonic() - began:.1f} s in {stack.folder}")
             started = _servers(stack)
             login = stack.login("admin")
-            client = await WorkspacedClient.connect(
-                login.url, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
-            )
+            client = await WorkspacedClient.connect(login.url, **login.options())
             async with client:
                 story = Story(stack, client)
                 await story.tell()

@@ -162,9 +162,7 @@ async def _provisioner(stack: Stack) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _connected(stack: Stack, role: str) -> AsyncIterator[Client]:
     login = stack.login(role)
-    connection = await open_connection(
-        login.url, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix, name=f"demo {role}"
-    )
+    connection = await open_connection(login.url, **login.options(), name=f"demo {role}")
     try:
         yield connection
     finally:

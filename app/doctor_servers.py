@@ -29,9 +29,7 @@ async def check_servers(sources: Sources, tag: str) -> AsyncIterator[Check]:
         login = sources.login("engine")
         nats = await open_connection(
             login.url,
-            user=login.user,
-            password=login.password,
-            inbox_prefix=login.inbox_prefix,
+            **login.options(),
             name="workspaced doctor",
             limit=PATIENCE,
         )
@@ -61,9 +59,7 @@ async def _engine(sources: Sources) -> Check:
     """Ask the service by ADR-32, as any client would, and count who answers within a moment."""
     hint = "start one: `workspaced serve`"
     login = sources.login("inspector")
-    nats = await open_connection(
-        login.url, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix, limit=PATIENCE
-    )
+    nats = await open_connection(login.url, **login.options(), limit=PATIENCE)
     try:
         began = time.monotonic()
         answer = await nats.request("$SRV.PING.workspaced", timeout=PATIENCE.total_seconds())

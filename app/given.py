@@ -11,7 +11,9 @@ from workspaced.fsm.errors import BadRequest
 FILE: Final = "_FILE"
 LIKE: Final = 0.8
 """From there on one name may be meant for another."""
-SECRET: Final = frozenset({"password", "agent_password", "agent_key", "callout_seed", "database_url", "mcp_token"})
+SECRET: Final = frozenset(
+    {"password", "agent_password", "agent_key", "callout_seed", "nkey", "database_url", "mcp_token"}
+)
 """Never shown."""
 LONGEST: Final = 65_536
 """A value's file is not longer, whatever was named by mistake."""

@@ -82,12 +82,7 @@ class Server:
         self._stack.push_async_callback(self._watch.close)
         await self._store.check_schema()
         connection = await open_connection(
-            config.nats_url,
-            user=config.user,
-            password=config.password,
-            inbox_prefix=config.inbox_prefix,
-            name="workspaced-engine",
-            on_reconnected=self._reconnected,
+            config.nats_url, name="workspaced-engine", on_reconnected=self._reconnected, **config.login.options()
         )
         self._connection = connection
         self._stack.push_async_callback(connection.close)

@@ -11,7 +11,7 @@ from workspaced.app.connection import NAME, Connection, read_connection
 from workspaced.app.given import BadSetting, read_environment, values
 from workspaced.app.variables import Value
 from workspaced.fsm.errors import Unavailable
-from workspaced.provisioners.agent.config import NatsLogin
+from workspaced.provisioners.agent.config import NatsLogin, Tls
 
 Flags = Mapping[str, str | None]
 
@@ -57,7 +57,8 @@ class Sources:
         """How the agents of a local provisioner connect whose jobs come without a secret."""
         if (stack := self._stack("nats_url")) is None:
             user, password = self.text("agent_user"), self.text("agent_password")
-            return NatsLogin(self.text("nats_url"), user, password or None, f"_INBOX_{user}")
+            tls = Tls(self.text("tls_ca") or None) if self.text("tls_ca") else None
+            return NatsLogin(self.text("nats_url"), user, password or None, f"_INBOX_{user}", tls=tls)
         return NatsLogin(stack.nats_url)  # each comes with its build's secret
 
     @property
@@ -89,7 +90,19 @@ class Sources:
         except ValueError:
             raise BadSetting("NATS_URL is not a URL: nats://host:port is expected") from None
         prefix = self.text("inbox_prefix") or (f"_INBOX_{user}" if user else "_INBOX")
-        return NatsLogin(url, self.text("user") or None, self.text("password") or None, prefix)
+        user, password, nkey = (self.text(name) or None for name in ("user", "password", "nkey"))
+        return NatsLogin(url, user, password, prefix, nkey, self._tls())
+
+    def _tls(self) -> Tls | None:
+        ca, certificate, key = (self.text(name) or None for name in ("tls_ca", "tls_cert", "tls_key"))
+        if ca is None and certificate is None:
+            return None
+        tls = Tls(ca, certificate, key)
+        try:
+            tls.context()
+        except ValueError as error:
+            raise BadSetting(str(error)) from None
+        return tls
 
 
 def default_folder(environ: Mapping[str, str]) -> Path:

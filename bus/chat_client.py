@@ -65,8 +65,12 @@ class WorkspacedClient:
         inbox_prefix: str = "_INBOX_chatd",
         limit: timedelta = CONNECT_LIMIT,
         patience: Patience | None = None,
+        **options: Any,  # noqa: ANN401  # nats.connect's own
     ) -> Self:
-        """A client with a connection of its own, which reconnects by itself. Raises Unavailable after `limit`."""
+        """A client with a connection of its own, which reconnects by itself. Raises Unavailable after `limit`.
+
+        `options` are those of `nats.connect`, such as `tls` and `nkeys_seed_str`.
+        """
         client: Self | None = None
 
         async def reconnected() -> None:
@@ -86,6 +90,7 @@ class WorkspacedClient:
             limit=limit,
             on_reconnected=reconnected,
             on_closed=closed,
+            **options,
         )
         client = cls(connection, patience)
         return client

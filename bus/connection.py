@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from nats.aio.client import Client
@@ -42,10 +42,12 @@ async def open_connection(
     limit: timedelta = CONNECT_LIMIT,
     on_reconnected: Callback | None = None,
     on_closed: Callback | None = None,
+    **options: Any,  # noqa: ANN401  # nats.connect's own
 ) -> Client:
     """A connection to NATS at `url`, which is tried for `limit` and then kept for good: it reconnects without end.
 
-    `inbox_prefix` is the role's own (`_INBOX_chatd`). What the server refuses later is logged. Raises Unavailable.
+    `inbox_prefix` is the role's own (`_INBOX_chatd`); `options` are those of `nats.connect`, such as `tls` and
+    `nkeys_seed_str`. What the server refuses later is logged. Raises Unavailable.
     """
     faults: list[Exception] = []
 
@@ -69,6 +71,7 @@ async def open_connection(
                 error_cb=note,
                 reconnected_cb=on_reconnected,
                 closed_cb=on_closed,
+                **options,
             )
     except (NatsError, OSError, TimeoutError) as error:
         await connection.close()

@@ -34,9 +34,7 @@ def audit(*, as_json: bool, **flags: str | None) -> int:
     ticker = Ticker()
 
     async def work() -> "list[Violation]":
-        admin = await open_connection(
-            login.url, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
-        )
+        admin = await open_connection(login.url, **login.options())
         try:
             return await find(dsn, admin, tell=ticker.tell)
         finally:

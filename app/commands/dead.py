@@ -130,9 +130,7 @@ def _each(
 
     async def work() -> "list[Done]":
         done = []
-        admin = await open_connection(
-            login.url, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
-        )
+        admin = await open_connection(login.url, **login.options())
         try:
             for sequence in dict.fromkeys(sequences):
                 done.append(await act(admin, sequence))

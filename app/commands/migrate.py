@@ -35,9 +35,7 @@ def migrate(*, tags: tuple[str, ...], as_json: bool, **flags: str | None) -> Non
     queues = tags or ("local",)
 
     async def work() -> None:
-        admin = await open_connection(
-            login.url, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
-        )
+        admin = await open_connection(login.url, **login.options())
         try:
             applied = await migrations.migrate(dsn)
             await streams.ensure(admin, queues, limits)

@@ -35,9 +35,7 @@ async def open_client(sources: Sources, role: str = "chatd") -> AsyncIterator[Wo
     login, chosen = sources.login(role), patience(sources)
     client = await WorkspacedClient.connect(
         login.url,
-        user=login.user,
-        password=login.password,
-        inbox_prefix=login.inbox_prefix,
+        **login.options(),
         limit=max(chosen.timeout, timedelta(seconds=1)),
         patience=chosen,
     )

@@ -125,7 +125,7 @@ async def _callout(server: NatsServer, door: Door) -> AsyncIterator[None]:
 async def given_server(logins: dict[str, NatsLogin], tag: str, lease: timedelta, folder: Path) -> AsyncIterator[Place]:
     """A server that runs already; its streams are made. Raises Conflict when somebody uses it, Unavailable."""
     login = logins["admin"]
-    admin = await open_connection(login.url, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix)
+    admin = await open_connection(login.url, **login.options())
     try:
         await _refuse_used(admin)
         await streams.ensure(admin, (tag,), streams.Limits(job_lease=lease))

@@ -1,5 +1,6 @@
 """What an agent is told when it is started: a JSON file that only its owner may read, for it holds a password."""
 
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,17 +19,41 @@ RESTARTED_VARIABLE: Final = "WORKSPACED_AGENT_RESTARTED"
 """Set, to anything, when an earlier process was this very agent."""
 
 
+class Tls(Struct, frozen=True):
+    """Paths of PEM files. A server that speaks TLS is verified by `ca`, or by what the system trusts."""
+
+    ca: str | None = None
+    certificate: str | None = None
+    """Shown to servers that ask for one, with its `key`."""
+    key: str | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Made of the files. Raises ValueError with one line when they are of no use."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            raise ValueError(f"the TLS files cannot be used: {error}") from None
+        return context
+
+
 class NatsLogin(Struct, frozen=True):
-    """Where NATS is and who one is there."""
+    """Where NATS is and who one is there: by user and password, or by an nkey."""
 
     url: str
     user: str | None = None
     password: str | None = None
     inbox_prefix: str = "_INBOX"
+    nkey_seed: str | None = None
+    tls: Tls | None = None
 
     def options(self) -> dict[str, Any]:
-        """As `nats.connect` takes them, besides the servers."""
-        return {"user": self.user, "password": self.password, "inbox_prefix": self.inbox_prefix}
+        """As `nats.connect` takes them, besides the servers. Raises ValueError for TLS files that are of no use."""
+        who = {"user": self.user, "password": self.password}
+        if self.nkey_seed is not None:
+            who = {"nkeys_seed_str": self.nkey_seed}
+        return who | {"inbox_prefix": self.inbox_prefix} | ({"tls": self.tls.context()} if self.tls else {})
 
 
 class AgentConfig(Struct, frozen=True):

@@ -157,15 +157,16 @@ class LocalProvisioner:
         if job.agent_secret is None:
             return self._login
         password = f"{job.build_id}.{job.agent_secret}"  # wire.md section 6
-        return NatsLogin(self._login.url, agent_id, password, f"_INBOX_{agent_id}")
+        return NatsLogin(self._login.url, agent_id, password, f"_INBOX_{agent_id}", tls=self._login.tls)
 
     def _same_login(self, folder: Folder, record: WorkspaceRecord) -> bool:
         """Whether the agents' configurations are of today; those that are not are written anew."""
         same = True
         for agent in record.agents:
             config = read_config(folder.agent_file(agent.id, "config.json"))
-            own = config.nats.user == agent.id
-            login = msgspec.structs.replace(config.nats, url=self._login.url) if own else self._login
+            login = self._login
+            if config.nats.user == agent.id:  # by its build's secret
+                login = msgspec.structs.replace(config.nats, url=login.url, tls=login.tls)
             if login != config.nats:
                 write_config(folder, msgspec.structs.replace(config, nats=login))
                 same = False
