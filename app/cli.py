@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "dead": ("dead", "List, show, send again and drop messages that nobody could use."),
     "audit": ("audit", "Check what must always hold: nothing lost, nothing doubled, nothing left behind."),
     "prune": ("prune", "Forget history older than a time."),
+    "catch-up": ("catch_up", "After a restore of Postgres, say again what it does not know."),
     "mcp": ("mcp", "Serve the workspace tools to language models, by the Model Context Protocol."),
     "serve": ("serve", "Run an engine."),
     "callout": ("callout", "Let agents in."),
@@ -65,7 +66,9 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, text = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(f"workspaced.app.commands.{module}"), cmd_name)
+        command: click.Command = getattr(
+            importlib.import_module(f"workspaced.app.commands.{module}"), cmd_name.replace("-", "_")
+        )
         command.short_help = text
         command.help = command.help or text
         return command

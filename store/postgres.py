@@ -214,6 +214,11 @@ class PostgresStore:
         with in_our_words():
             await self.pool.execute(query("put_mark"), name, text)
 
+    async def known_inputs(self, keys: list[str]) -> set[str]:
+        """Those of the input keys that left a row."""
+        with in_our_words():
+            return {row["key"] for row in await self.pool.fetch(query("known_inputs"), keys)}
+
     async def prune(self, before: datetime) -> int:
         """One statement, with time enough for a first run."""
         with in_our_words():
