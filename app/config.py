@@ -14,6 +14,7 @@ from workspaced.bus.request import Patience
 from workspaced.bus.streams import Limits
 from workspaced.fsm.settings import NAMES, Settings
 from workspaced.provisioners.agent.config import NatsLogin, Tls
+from workspaced.provisioners.local.limits import parse_limits
 from workspaced.provisioners.local.program import ProvisionerConfig
 
 WORKSPACES: Final = "workspaces"
@@ -98,6 +99,10 @@ def provisioner_config(
     """A local provisioner's; its agents connect as `agent_login`."""
     chosen = _of(sources, [each.name for each in PROVISIONER])
     root = chosen.pop("workspaces")
+    try:
+        parse_limits(chosen["agent_limits"])
+    except ValueError as error:
+        raise BadSetting(f"WORKSPACED_AGENT_LIMITS: {error}") from None
     if not sources.is_given("job_extend"):
         chosen["job_extend"] = None  # a third of the lease, which the queue knows
     return ProvisionerConfig(

@@ -1,5 +1,6 @@
 """What people read: tables, states in colour, times and spans in words; and JSON for programs."""
 
+import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -20,6 +21,8 @@ STYLES: Final = {
 """The other states are on their way."""
 ON_ITS_WAY: Final = "yellow"
 SHORT_ID: Final = 8
+_CONTROL: Final = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+"""Colours, and every control character but the tab."""
 
 
 def print_json(document: object) -> None:
@@ -31,6 +34,11 @@ def print_json(document: object) -> None:
 def say(text: str = "") -> None:
     """A line of plain text, at once."""
     print(text, flush=True)
+
+
+def harmless(text: str) -> str:
+    """`text` of somebody else for a terminal: colours stay, what would move, rename or erase something does not."""
+    return _CONTROL.sub(lambda found: found[0] if len(found[0]) > 1 else "\N{REPLACEMENT CHARACTER}", text)
 
 
 def title(text: str) -> None:

@@ -103,9 +103,9 @@ async def _finish_with_build(client: "WorkspacedClient", chat_id: str, build_id:
 
 
 def _print(line: "LogEntry", *, as_json: bool) -> None:
-    from workspaced.app.render import print_json, say
+    from workspaced.app.render import harmless, print_json, say
 
     if as_json:
         print_json(line)
     else:
-        say(f"{line.at:%H:%M:%S.%f}"[:-3] + f"  {line.stage:<8}  {line.output}")
+        say(f"{line.at:%H:%M:%S.%f}"[:-3] + harmless(f"  {line.stage:<8}  {line.output}"))

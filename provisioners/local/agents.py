@@ -14,6 +14,7 @@ import msgspec
 from workspaced.provisioners import processes
 from workspaced.provisioners.agent.config import CONFIG_VARIABLE, RESTARTED_VARIABLE, AgentConfig
 from workspaced.provisioners.local.folder import AgentRecord, Folder, WorkspaceRecord
+from workspaced.provisioners.local.limits import Limits, limit
 
 _log = logging.getLogger(__name__)
 
@@ -41,8 +42,9 @@ anew. Seconds."""
 class Agents:
     """Starts, watches and ends agents; every change is in `agent.json` before anybody is told."""
 
-    def __init__(self, *, stop_grace: timedelta, supervise: bool = True) -> None:
-        """`stop_grace` is what an agent gets between SIGTERM and SIGKILL."""
+    def __init__(self, *, stop_grace: timedelta, supervise: bool = True, limits: Limits | None = None) -> None:
+        """`stop_grace` is what an agent gets between SIGTERM and SIGKILL; `limits` are its and its scripts' own."""
+        self._limits = limits or {}
         self._grace = stop_grace.total_seconds()
         self._restarts = RESTARTS if supervise else 0
         self._watches: dict[str, list[asyncio.Task[None]]] = {}
@@ -68,7 +70,7 @@ class Agents:
         self._forget(folder.workspace_id)
         watches = self._watches.setdefault(folder.workspace_id, [])
         for agent in record.agents:
-            process = running.get(agent.id) or _launch(folder, agent, again=agent.process is not None)
+            process = running.get(agent.id) or _launch(folder, agent, self._limits, again=agent.process is not None)
             record = _put(folder, record, agent, process)
             watches.append(asyncio.create_task(self._watch(folder, agent, process)))
         return record
@@ -103,7 +105,7 @@ class Agents:
             # What its scripts left running would be there twice.
             await processes.end_all(lambda: processes.carrying("WORKSPACED_AGENT_ID", agent.id), self._grace)
             try:
-                process = _launch(folder, agent, again=True)
+                process = _launch(folder, agent, self._limits, again=True)
                 if record := folder.record():
                     _put(folder, record, agent, process)
             except OSError as error:
@@ -129,7 +131,7 @@ def write_config(folder: Folder, config: AgentConfig) -> None:
     folder.write(folder.agent_file(config.agent_id, "config.json"), msgspec.json.encode(config))
 
 
-def _launch(folder: Folder, agent: AgentRecord, *, again: bool) -> processes.Process:
+def _launch(folder: Folder, agent: AgentRecord, limits: Limits, *, again: bool) -> processes.Process:
     """Start an agent in a session of its own, so that it outlives us; `again` when it ran before. Raises OSError."""
     environment = inherited() | {
         CONFIG_VARIABLE: str(folder.agent_file(agent.id, "config.json")),
@@ -159,6 +161,7 @@ def _launch(folder: Folder, agent: AgentRecord, *, again: bool) -> processes.Pro
     process = processes.identify(pid)
     if process is None:  # not reaped yet, so it is there
         raise ChildProcessError(f"process {pid} is not in /proc")
+    limit(process, limits)  # it is an interpreter that has not read a line yet
     processes.reap_at_end(process)
     return process
 

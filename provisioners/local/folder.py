@@ -97,7 +97,9 @@ class Folder:
         new.replace(path)
 
     def open_log(self, path: Path) -> int:
-        """A file descriptor that appends to `path`."""
+        """A file descriptor that appends to `path`. Raises OSError, also when a link stands in our part's place."""
+        if self.private.is_symlink():
+            raise NotADirectoryError(f"{PRIVATE} is a link")
         with suppress(OSError):
             if path.stat(follow_symlinks=False).st_size > LOG_BYTES:
                 path.unlink()

@@ -12,6 +12,7 @@ from nats.errors import Error
 from workspaced.bus.provisioner_client import ProvisionerClient
 from workspaced.provisioners.agent.config import NatsLogin
 from workspaced.provisioners.agent.program import stop_on_signals
+from workspaced.provisioners.local.limits import parse_limits
 from workspaced.provisioners.local.provisioner import LocalProvisioner, end_all_agents
 
 _log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ class ProvisionerConfig(Struct, frozen=True):
     """What jobs in hand get to finish when the provisioner is told to end."""
     startup_script_timeout: timedelta = timedelta(0)
     stop_grace: timedelta = timedelta(seconds=10)
+    agent_limits: str = ""
+    """As `limits.parse_limits` reads it."""
     job_extend: timedelta | None = None
     job_attempts: int = 3
     cancel_grace: timedelta = timedelta(minutes=10)
@@ -51,6 +54,7 @@ async def run_provisioner(config: ProvisionerConfig, stopping: asyncio.Event | N
         supervise=config.supervise,
         startup_script_timeout=config.startup_script_timeout,
         stop_grace=config.stop_grace,
+        limits=parse_limits(config.agent_limits),
     )
     await provisioner.take_over()
     told = asyncio.create_task(stopping.wait())

@@ -19,6 +19,7 @@ from workspaced.provisioners.agent.config import AgentConfig, NatsLogin, read_co
 from workspaced.provisioners.local.agents import Agents, end_workspace, write_config
 from workspaced.provisioners.local.build import run_build_script, wait_unless_canceled
 from workspaced.provisioners.local.folder import AgentRecord, Folder, WorkspaceRecord, folders
+from workspaced.provisioners.local.limits import Limits
 from workspaced.provisioners.local.source import Source, script_environment, source_of
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class LocalProvisioner:
         supervise: bool = True,
         startup_script_timeout: timedelta = timedelta(0),
         stop_grace: timedelta = timedelta(seconds=10),
+        limits: Limits | None = None,
     ) -> None:
         """`agent_login` is how agents connect; with `supervise` an agent that dies is started again.
 
@@ -47,7 +49,7 @@ class LocalProvisioner:
         self._login = agent_login
         self._startup_script_timeout = format_duration(startup_script_timeout)
         self._stop_grace = stop_grace
-        self._agents = Agents(stop_grace=stop_grace, supervise=supervise)
+        self._agents = Agents(stop_grace=stop_grace, supervise=supervise, limits=limits)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def take_over(self) -> None:

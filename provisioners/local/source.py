@@ -22,6 +22,8 @@ TOTAL_BYTES: Final = 1_048_576
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _RESERVED = ("PARAM_", "WORKSPACED_")
+_CODE = ("LD_", "DYLD_", "PYTHON", "BASH_", "GCONV_PATH", "PATH", "ENV", "IFS", "SHELLOPTS", "BASHOPTS", "PS4")
+"""Beginnings of variables that say which code a program runs; a script sets them itself where it means to."""
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +66,8 @@ def source_of(job: Job) -> Source:
             raise _bad(f"environment has {name!r}, which is not a variable's name")
         if name.startswith(_RESERVED):
             raise _bad(f"environment has {name!r}; names with {' or '.join(_RESERVED)} in front are ours")
+        if name in _CODE or name.startswith(_CODE[:4]):
+            raise _bad(f"environment has {name!r}, which says what code runs; set it in the script")
     return source
 
 

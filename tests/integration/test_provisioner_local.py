@@ -11,6 +11,9 @@ from tests.servers import Connections
 from workspaced.provisioners.local import agents
 from workspaced.provisioners.local.program import ProvisionerConfig, run_provisioner
 
+FILES = 321
+"""What an agent may have open."""
+
 
 @pytest.fixture
 async def engine(connect: Connections) -> Engine:
@@ -24,7 +27,13 @@ async def engine(connect: Connections) -> Engine:
 async def root(tmp_path: Path, engine: Engine) -> AsyncIterator[Path]:
     """A running provisioner's root folder; nothing of it runs after the test."""
     stopping = asyncio.Event()
-    config = ProvisionerConfig(engine.login("provisioner"), engine.login("agent"), tmp_path / "root", end_agents=True)
+    config = ProvisionerConfig(
+        engine.login("provisioner"),
+        engine.login("agent"),
+        tmp_path / "root",
+        end_agents=True,
+        agent_limits=f"nofile={FILES}",
+    )
     running = asyncio.create_task(run_provisioner(config, stopping))
     yield config.root
     stopping.set()
@@ -211,6 +220,15 @@ async def test_passwords_are_not_for_scripts(engine: Engine, root: Path) -> None
     await engine.send(stop)
     await engine.job(stop, "succeeded")
     assert not holder.exists()
+
+
+async def test_agents_and_scripts_are_limited(engine: Engine, root: Path) -> None:
+    """What a script starts inherits it."""
+    job = a_job(source={"startup_script": "ulimit -Hn > limit"})
+    await engine.send(job)
+    await engine.lifecycle(job, "ready")
+
+    assert (root / job["workspace"]["id"] / "limit").read_text() == f"{FILES}\n"
 
 
 async def test_agent_that_keeps_dying_is_left_alone(

@@ -86,6 +86,15 @@ def test_log_is_not_opened_through_a_link(tmp_path: Path) -> None:
         folder.open_log(log)
 
 
+def test_log_is_not_opened_in_a_linked_folder(tmp_path: Path) -> None:
+    """A script may put a link in the place of our part of its folder."""
+    folder = Folder(tmp_path, new_id())
+    folder.path.mkdir()
+    folder.private.symlink_to(tmp_path)
+    with pytest.raises(OSError, match="is a link"):
+        folder.open_log(folder.agent_file(new_id(), "agent.log"))
+
+
 def test_long_log_begins_anew(tmp_path: Path) -> None:
     """An agent that is started often does not fill the disk."""
     folder = Folder(tmp_path, new_id())

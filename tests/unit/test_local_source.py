@@ -38,6 +38,9 @@ def test_everything_has_a_default() -> None:
         ({"agents": []}, "Expected `array` of length >= 1 - at `$.agents`"),
         ({"agents": ["a", "A"]}, "agents must have different names"),
         ({"environment": {"A-B": "1"}}, "environment has 'A-B', which is not a variable's name"),
+        ({"environment": {"PATH": "/x"}}, "environment has 'PATH', which says what code runs; set it in the script"),
+        ({"environment": {"LD_PRELOAD": "/x.so"}}, "environment has 'LD_PRELOAD', which says what code runs"),
+        ({"environment": {"BASH_ENV": "/x"}}, "environment has 'BASH_ENV', which says what code runs"),
         ({"environment": {"PARAM_A": "1"}}, "environment has 'PARAM_A'; names with PARAM_ or WORKSPACED_ in front are"),
     ],
 )
