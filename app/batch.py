@@ -105,7 +105,7 @@ class Decider:
         conflicts, outages = 0, 0
         while True:
             try:
-                return await self._once(inputs)
+                decided = await self._once(inputs)
             except VersionConflict as error:
                 self._metrics.conflict()
                 _log.debug("deciding %d inputs again: %s", len(inputs), error.detail)
@@ -113,11 +113,17 @@ class Decider:
                 if conflicts == MOST_CONFLICTS:
                     raise RefusedByStore(detail=f"lost {conflicts} races: {error.detail}") from None
             except Unavailable as error:
-                self._watch.lost(error)
+                self._watch.failed(error)
                 await self._watch.back()
                 # It may answer and yet be of no use, read-only or without a table: not again at once, then.
                 await asyncio.sleep(min(outages * FIRST_WAIT, LONGEST_WAIT).total_seconds())
                 outages += 1
+            except Exception:
+                self._watch.worked()  # whatever is wrong, it is not the store
+                raise
+            else:
+                self._watch.worked()
+                return decided
 
     async def _once(self, inputs: Sequence[Input]) -> Decided:
         began, dead = time.monotonic(), []

@@ -48,7 +48,7 @@ def check_stack(sources: Sources) -> Check:
 
     def found() -> str:
         url = sources.login("inspector").url
-        return f"{sources.folder / NAME}" if sources.runs_locally else re.sub(r"//.*@", "//", url)
+        return f"{sources.folder / NAME}" if sources.runs_locally else re.sub(r"//[^/,]*@", "//", url)
 
     return _attempt("stack", found, "start one with `workspaced up`, or set NATS_URL and DATABASE_URL")
 

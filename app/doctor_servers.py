@@ -14,6 +14,7 @@ from workspaced.app.doctor import Check
 from workspaced.app.sources import Sources
 from workspaced.bus import streams, subjects
 from workspaced.bus.connection import open_connection
+from workspaced.bus.room import NEARLY_FULL, shares_used
 from workspaced.fsm.errors import WorkspacedError
 from workspaced.store.migrations import check_schema
 from workspaced.store.pool import connect
@@ -40,6 +41,7 @@ async def check_servers(sources: Sources, tag: str) -> AsyncIterator[Check]:
             version = nats.connected_server_version
             yield Check("nats", ok=True, detail=f"version {version.major}.{version.minor}.{version.patch} answers")
             yield await _streams(nats)
+            yield await _room(nats)
             yield await _engine(sources)
             yield await _provisioner(nats, tag)
         finally:
@@ -53,6 +55,19 @@ async def _streams(nats: Client) -> Check:
     except WorkspacedError as error:
         return Check("jetstream", ok=False, detail=str(error), next=f"run `{MIGRATE}` as role admin")
     return Check("jetstream", ok=True, detail=f"streams {', '.join(epochs)}, consumers of the engine")
+
+
+async def _room(nats: Client) -> Check:
+    """How full the streams are; TIMERS can only drop what is oldest, and that may be somebody's wake-up."""
+    shares = await shares_used(nats)
+    if subjects.TIMERS in shares and shares[subjects.TIMERS] > 0:
+        hint = f"take the limit away: `{MIGRATE}` does"
+        return Check("room", ok=False, detail="stream TIMERS has a limit, and would drop deadlines for it", next=hint)
+    full = [f"{stream} is {share:.0%} full" for stream, share in shares.items() if share >= NEARLY_FULL]
+    hint = "raise the limit or shorten the age; docs/outages.md tells what a full stream does"
+    return Check(
+        "room", ok=not full, detail=", ".join(full) or "no stream is near its limits", next=hint if full else ""
+    )
 
 
 async def _engine(sources: Sources) -> Check:

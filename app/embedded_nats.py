@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sysconfig
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from types import TracebackType
@@ -41,14 +42,19 @@ class NatsServer:
         *,
         conf: Path | None = None,
         more_users: tuple[str, ...] = (),
+        arguments: Sequence[str] = (),
     ) -> None:
-        """`conf` in place of the shipped nats.conf may have `more_users`; they get passwords as the others do."""
+        """`conf` in place of the shipped nats.conf may have `more_users`; they get passwords as the others do.
+
+        `arguments` are more words for its command line, such as those that make it one of a cluster.
+        """
         self.folder = folder.absolute()
         self.credentials = load_credentials(self.folder, more_users)
         self.roles = self.credentials.roles()
         self._conf = conf
         self._wanted = {"port": port, "websocket_port": websocket_port}
         self._ports = self._wanted
+        self._arguments = arguments
         self._process = ServerProcess("nats-server", self.folder, [signal.SIGTERM])
 
     @property
@@ -76,7 +82,8 @@ class NatsServer:
         # From a zip the configuration lies in a temporary file; the server has read it when it is ready.
         with as_file(files("workspaced.app") / "nats.conf") as conf:
             self._process.spawn(
-                [_program(), "-c", self._conf or conf, "--ports_file_dir", run], env=self._environment()
+                [_program(), "-c", self._conf or conf, "--ports_file_dir", run, *self._arguments],
+                env=self._environment(),
             )
             await self._process.ready(lambda: any(run.glob("*.ports")), patience_s=30)
         write_private(self.folder / "ports.json", json.dumps(self._ports).encode())
@@ -121,7 +128,7 @@ class NatsServer:
         chosen = {name: wanted or last.get(name, 0) for name, wanted in self._wanted.items()}
         for name, port in chosen.items():
             if not self._wanted[name] and not (port and _free(port)):
-                chosen[name] = _free_port()
+                chosen[name] = free_port()
         return chosen
 
 
@@ -157,5 +164,6 @@ def _free(port: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One of PORTS where nobody listens."""
     return next(port for port in random.sample(PORTS, len(PORTS)) if _free(port))

@@ -15,6 +15,7 @@ from nats.aio.client import Client
 
 from workspaced.app.batch import INTERNAL, Decided, Decider, decode_all
 from workspaced.app.metrics import Metrics
+from workspaced.app.room import Room
 from workspaced.bus.announce import effect_message, messages_of
 from workspaced.bus.ask import refusal_message, reply_message
 from workspaced.bus.dead import dead_message
@@ -55,8 +56,9 @@ class Engine:
         """`on_server` hears the id of each NATS server that tells of a new connection; jobs get `secrets`."""
         self._connection, self._decider, self._publisher = connection, decider, publisher
         self._metrics, self._moments, self._on_server, self._secrets = metrics, moments, on_server, secrets
-        self.held_back = False
-        """NATS did not take what was last to be said; it is tried again."""
+        self._room = Room(connection)
+        self.held_back = ""
+        """Why NATS did not take what was last to be said, which is tried again; empty when it did."""
 
     async def run(self, intake: Intake) -> None:
         """Work until the intake has ended; then give back what was delivered and not taken. Raises as `Intake.take`."""
@@ -73,6 +75,7 @@ class Engine:
         try:
             while batch := await self._take(intake, turn):
                 await self.work(batch)
+                await self._room.after(len(batch))
         finally:
             intake.end()
 
@@ -127,12 +130,12 @@ class Engine:
             try:
                 await self._publisher.publish(messages)
             except NotStored as error:
-                self.held_back = True
+                self.held_back = error.reason
                 _log.warning("effects are held back: %s", error)
                 await asyncio.sleep(wait.total_seconds())
                 wait = min(2 * wait, LONGEST_WAIT)
             else:
-                self.held_back = False
+                self.held_back = ""
                 break
         self._metrics.published(time.monotonic() - began)
 

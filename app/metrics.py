@@ -4,6 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from workspaced.app.readiness import FAULTS
 from workspaced.bus.stored import Stored
 from workspaced.fsm.rows import Changes
 from workspaced.fsm.state import State
@@ -33,6 +34,11 @@ class Metrics:
         )
         self.store_up = Gauge("workspaced_store_up", "Postgres answers", registry=of)
         self.nats_up = Gauge("workspaced_nats_up", "NATS is connected", registry=of)
+        self._faults = Gauge("workspaced_fault", "What keeps the engine from its work, 1 each", ["cause"], registry=of)
+        self._used = Gauge(
+            "workspaced_stream_used_ratio", "How much of its limits a stream has used", ["stream"], registry=of
+        )
+        self.faults({})
 
     def taken(self, batch: list[Stored]) -> None:
         """A batch was taken."""
@@ -61,6 +67,16 @@ class Metrics:
     def dead(self, reason: str) -> None:
         """A message was put aside."""
         self._dead.labels(reason).inc()
+
+    def faults(self, now: dict[str, str]) -> None:
+        """What is wrong now, by the words of `FAULTS`; nothing else is."""
+        for word in FAULTS:
+            self._faults.labels(word).set(word in now)
+
+    def used(self, shares: dict[str, float]) -> None:
+        """How full the streams are."""
+        for stream, share in shares.items():
+            self._used.labels(stream).set(share)
 
     def request(self, verb: str, status: int, seconds: float) -> None:
         """A request was answered."""

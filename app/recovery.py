@@ -4,18 +4,21 @@ Overdue deadlines are said again, links that went with their server are settled,
 deadline is armed anew, jobs that nobody took are queued again, and everybody is asked to tell what they know.
 """
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from nats.aio.client import Client
 
 from workspaced.bus.announce import effect_message, resync_message, timer_message
+from workspaced.bus.look_up import acknowledged, stream_state
 from workspaced.bus.presence import ask_presence
 from workspaced.bus.publish import Message, Publisher
+from workspaced.bus.subjects import ENGINE, EVENTS
 from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.builds import publish_again
 from workspaced.fsm.effects import JobLimit, LinkLost, SetTimer
@@ -30,6 +33,8 @@ AT_ONCE: Final = 500
 SERVER_ID: Final = re.compile("N[A-Z2-7]{55}")
 """How NATS servers are called. Of a connection that names no server nobody can tell whether it is there."""
 EPOCHS: Final = "stream_epochs"
+FIRST_WAIT: Final = timedelta(milliseconds=100)
+LONGEST_WAIT: Final = timedelta(seconds=5)
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +87,19 @@ class Recovery:
             await self._publisher.publish([timer_message(timer) for timer in lost[start : start + AT_ONCE]])
         if any(isinstance(timer.due, LinkLost) and not timer.due.certain for timer in lost):
             await self._publisher.publish([resync_message(now)])
+
+    async def settle_late(self) -> None:
+        """Settle once more when what was told until now is decided. Raises Unavailable.
+
+        While EVENTS had no leader or no room the servers' own words were lost, and what an agent told before its link
+        went may be decided only after the links were settled.
+        """
+        told = (await stream_state(self._connection, EVENTS)).last_sequence
+        wait = FIRST_WAIT
+        while await acknowledged(self._connection, EVENTS, ENGINE) < told:
+            await asyncio.sleep(wait.total_seconds())
+            wait = min(2 * wait, LONGEST_WAIT)
+        await self.settle_links()
 
     def knows(self, server_id: str) -> bool:
         """Whether the server answered when links were settled last; one that did not may have taken another's place."""

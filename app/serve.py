@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Final
@@ -17,6 +18,7 @@ from workspaced.app.config import ServeConfig
 from workspaced.app.engine import Engine
 from workspaced.app.health import HealthServer, Page, plain
 from workspaced.app.metrics import Metrics
+from workspaced.app.readiness import STORE, told
 from workspaced.app.recovery import Recovery
 from workspaced.app.store_watch import StoreWatch
 from workspaced.app.typical import TypicalTimes
@@ -26,6 +28,7 @@ from workspaced.bus.connection import open_connection
 from workspaced.bus.moments import Moments
 from workspaced.bus.publish import Publisher
 from workspaced.bus.pull import Intake, nak
+from workspaced.bus.room import shares_used
 from workspaced.bus.service import Service
 from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.errors import Unavailable, WorkspacedError
@@ -35,6 +38,10 @@ CONSUMERS: Final = ((subjects.EVENTS, subjects.ENGINE), (subjects.TIMERS, subjec
 FIRST_WAIT: Final = timedelta(milliseconds=200)
 GIVING_BACK: Final = timedelta(seconds=1)
 LONGEST_WAIT: Final = timedelta(seconds=5)
+FULL: Final = 0.95
+"""Of a stream's limit: the next message may be too much."""
+STREAMS_PATIENCE: Final = timedelta(seconds=1)
+"""How long a probe waits for the streams' figures."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +62,7 @@ class Server:
         self._stack = AsyncExitStack()
         self._connection: Client | None = None
         self._engine: Engine | None = None
+        self._asker: Asker | None = None
         self._intake: Intake | None = None
         self._recovery: Recovery | None = None
         self._work: asyncio.Task[None] | None = None
@@ -82,7 +90,11 @@ class Server:
         self._stack.push_async_callback(self._watch.close)
         await self._store.check_schema()
         connection = await open_connection(
-            config.nats_url, name="workspaced-engine", on_reconnected=self._reconnected, **config.login.options()
+            config.nats_url,
+            name="workspaced-engine",
+            on_reconnected=self._reconnected,
+            on_server_gone=self._server_gone,
+            **config.login.options(),
         )
         self._connection = connection
         self._stack.push_async_callback(connection.close)
@@ -90,7 +102,7 @@ class Server:
         await self._typical.load(self._store)
         publisher = Publisher(connection)
         await publisher.start()
-        asker = Asker(connection, publisher)
+        asker = self._asker = Asker(connection, publisher)
         await asker.start()
         ids, secrets = RandomIds(), AgentSecrets(config.agent_key) if config.agent_key else None
         decider = Decider(
@@ -168,10 +180,11 @@ class Server:
                 _log.warning("not taking messages: %s", error)
                 self._intake = None
                 await asyncio.sleep(wait.total_seconds())
-                wait = min(2 * wait, LONGEST_WAIT)
-                await self._check_again()
-            else:
-                wait = FIRST_WAIT
+                if await self._check_again():
+                    wait = FIRST_WAIT
+                    self._begin_settling(self._settle_late())
+                else:
+                    wait = min(2 * wait, LONGEST_WAIT)
 
     async def _check_again(self) -> bool:
         """Whether the streams are there and everything was made good."""
@@ -189,9 +202,10 @@ class Server:
         if self._intake is not None:
             self._intake.end()
         tasks = [task for task in (self._settling, self._work) if task is not None]
-        if self._intake is None:
-            for task in tasks:
-                task.cancel()
+        if self._settling is not None:  # the next engine does it on its start
+            self._settling.cancel()
+        if self._intake is None and self._work is not None:
+            self._work.cancel()
         try:
             await asyncio.gather(*tasks, return_exceptions=True)
         except asyncio.CancelledError:  # the drain limit; they are canceled too and give back what they hold
@@ -207,10 +221,19 @@ class Server:
     async def _reconnected(self) -> None:
         if self._intake is not None:
             await nak(self._client, self._intake.reconnected())
+        if not self._ending:
+            self._begin_settling(self._settle())
+
+    def _server_gone(self) -> None:
+        """A server that died announced no disconnects, and its clients may never come back to tell of themselves."""
+        if not self._ending and self._recovery is not None:
+            self._begin_settling(self._settle())
+
+    def _begin_settling(self, work: Coroutine[None, None, None]) -> None:
+        """Anew, if it was going on: what was asked before may be no longer true."""
         if self._settling is not None:
             self._settling.cancel()
-        if not self._ending:
-            self._settling = asyncio.create_task(self._settle())
+        self._settling = asyncio.create_task(work)
 
     def _heard_of(self, server_id: str) -> None:
         """A server that was not there when links were settled may stand for one that died and announced nothing."""
@@ -220,32 +243,76 @@ class Server:
 
     async def _settle(self) -> None:
         """The server may be another one, and that which died announced nothing; tried until it worked."""
-        wait = FIRST_WAIT
-        while not await self._check_again():
-            await asyncio.sleep(wait.total_seconds())
-            wait = min(2 * wait, LONGEST_WAIT)
+        await _until_done(self._check_again)
+        await self._settle_late()
+
+    async def _settle_late(self) -> None:
+        if self._recovery is not None:
+            await _until_done(_claim(self._recovery.settle_late))
 
     async def _livez(self) -> Page:
         return plain(200, "alive")
 
     async def _readyz(self) -> Page:
-        faults = []
-        if self._ending:
-            faults.append("ending")
-        if not self._client.is_connected:
-            faults.append("NATS is away")
-        if not await self._watch.look():
-            faults.append("the store is away")
-        if self._engine is not None and self._engine.held_back:
-            faults.append("NATS does not take what is to be said, see the log")
-        if self._intake is None:
-            faults.append("no messages are taken: a stream or consumer is missing, see the log")
-        return plain(503, "; ".join(faults)) if faults else plain(200, "ready")
+        await self._watch.look()
+        faults = self._faults(await self._shares_used())
+        return plain(503, told(faults)) if faults else plain(200, "ready")
+
+    def _faults(self, shares: dict[str, float]) -> dict[str, str]:
+        """What is wrong, by the words of `FAULTS`, with what more is known of it."""
+        connected = self._client.is_connected
+        more = {
+            "held_back": self._engine.held_back if self._engine else "",
+            "silent": ", ".join(self._intake.silent) if self._intake and connected else "",
+            "refused": self._asker.refused if self._asker else "",
+        }
+        found = {
+            "ending": self._ending,
+            "nats_away": not connected,
+            f"{STORE}{self._watch.cause}": self._watch.away,
+            "held_back": bool(more["held_back"]),
+            "not_taking": self._intake is None,
+            "silent": bool(more["silent"]),
+            "refused": bool(more["refused"]),
+            "events_full": shares.get(subjects.EVENTS, 0) >= FULL,
+        }
+        return {word: more.get(word, "") for word, wrong in found.items() if wrong}
+
+    async def _shares_used(self) -> dict[str, float]:
+        """How full the streams are; nothing when nobody tells in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STREAMS_PATIENCE.total_seconds()):
+                return await shares_used(self._client) if self._client.is_connected else {}
+        return {}
 
     async def _metrics_page(self) -> Page:
+        shares = await self._shares_used()
         self._metrics.store_up.set(not self._watch.away)
         self._metrics.nats_up.set(self._client.is_connected)
+        self._metrics.faults(self._faults(shares))
+        self._metrics.used(shares)
         return 200, self._metrics.text(), "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def _until_done(attempt: Callable[[], Awaitable[bool]]) -> None:
+    wait = FIRST_WAIT
+    while not await attempt():
+        await asyncio.sleep(wait.total_seconds())
+        wait = min(2 * wait, LONGEST_WAIT)
+
+
+def _claim(work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[bool]]:
+    """`work` as an attempt: whether it got done."""
+
+    async def attempt() -> bool:
+        try:
+            await work()
+        except Unavailable as error:
+            _log.warning("%s", error)
+            return False
+        return True
+
+    return attempt
 
 
 async def serve(config: ServeConfig, stop: asyncio.Event) -> None:

@@ -96,7 +96,7 @@ _STORED: Final = {
 }
 
 WHERE: Final = (
-    Variable("nats_url", "", "where NATS answers", "all"),
+    Variable("nats_url", "", "where NATS answers: nats://host:port, of a cluster several with commas between", "all"),
     Variable("user", "", "who one is on NATS; the role's name with the shipped nats.conf", "all"),
     Variable("password", "", "of that user", "all", has_flag=False),
     Variable("inbox_prefix", "", "where replies come to; `_INBOX_<user>` when empty", "all", has_flag=False),
@@ -106,7 +106,12 @@ WHERE: Final = (
     Variable("tls_key", "", "a PEM file with its key", "all", has_flag=False),
     Variable("agent_user", "agent", "who the agents of a local provisioner are on NATS", "provisioner"),
     Variable("agent_password", "", "of that user", "provisioner", has_flag=False),
-    Variable("database_url", "", "where Postgres answers: postgresql://user:password@host/database", "engine"),
+    Variable(
+        "database_url",
+        "",
+        "where Postgres answers: postgresql://user:password@host/database; docs/outages.md has two hosts",
+        "engine",
+    ),
     Variable("dir", "", "the folder of a local stack; see below for the default", "all"),
 )
 """Where the servers are, and who one is there."""

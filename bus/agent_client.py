@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 
 from workspaced.bus import subjects
+from workspaced.bus.connection import PING_INTERVAL, servers_of
 from workspaced.bus.moments import Moments
 from workspaced.bus.until_stored import publish_until_stored
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, AgentEvent, LifecycleChanged
@@ -27,6 +28,12 @@ RECONNECT_WAIT: Final = 0.5
 CONNECT_LIMIT: Final = 5
 FAREWELL_LIMIT: Final = 5.0
 """Seconds: between attempts to connect, for one attempt, and for the last reports before the connection is closed."""
+
+_DEFAULTS: Final = {
+    "reconnect_time_wait": RECONNECT_WAIT,
+    "connect_timeout": CONNECT_LIMIT,
+    "ping_interval": PING_INTERVAL.total_seconds(),
+}
 
 Observer = Callable[[str], None]
 
@@ -105,9 +112,10 @@ class AgentClient:
     async def connect(self, servers: str | list[str], **options: Any) -> None:  # noqa: ANN401  # nats.connect's own
         """Connect to NATS and go on for ever; returns when connected. `options` are those of `nats.connect`.
 
+        `servers` may name several of a cluster, as a list or with commas between.
         A server that is down or turns the agent away is tried again every half second, told to `on_trouble`.
         """
-        self._servers = [servers] if isinstance(servers, str) else list(servers)
+        self._servers = servers_of(servers) if isinstance(servers, str) else list(servers)
         self._options = options
         await self._open()
 
@@ -165,7 +173,7 @@ class AgentClient:
             disconnected_cb=disconnected,
             closed_cb=closed,
             error_cb=trouble,
-            **{"reconnect_time_wait": RECONNECT_WAIT, "connect_timeout": CONNECT_LIMIT} | self._options,
+            **_DEFAULTS | self._options,
         )
         with suppress(ConnectionClosedError):  # gone for good already: `closed` is connecting anew
             await self._nc.subscribe(self._ping, cb=self._on_ping)

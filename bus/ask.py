@@ -5,6 +5,7 @@ process's own inbox, sent after the commit by the engine that decided.
 """
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Final
 from uuid import uuid4
@@ -22,6 +23,8 @@ from workspaced.fsm.commands import COMMANDS
 from workspaced.fsm.errors import BadRequest, ErrorBody, Unavailable
 
 TIME_LIMIT: Final = timedelta(seconds=2)
+LATELY: Final = timedelta(seconds=5)
+"""What became of the last command says nothing of now, later than that."""
 QUEUED: Final = encode(Reply("queued", None))
 _TOO_LARGE: Final = 10054
 
@@ -36,6 +39,12 @@ class Asker:
         self._inbox = connection.new_inbox()
         self._next = 0
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
+        self._refused, self._refused_at = "", 0.0
+
+    @property
+    def refused(self) -> str:
+        """Why EVENTS did not take the last command; empty when it did, or when that is long ago."""
+        return self._refused if time.monotonic() - self._refused_at < LATELY.total_seconds() else ""
 
     async def start(self) -> None:
         """Subscribe to the inbox of all answers."""
@@ -73,7 +82,9 @@ class Asker:
         except NotStored as error:
             if any(refusal.err_code == _TOO_LARGE for refusal in error.refusals):
                 raise BadRequest(f"the body is too large; {MAX_BODY} bytes with headers", code="too_large") from None
+            self._refused, self._refused_at = error.reason, time.monotonic()
             raise Unavailable("NATS did not take the command; try again with the same request_id") from error
+        self._refused = ""
 
     async def _on_answer(self, message: Msg) -> None:
         answer = self._waiting.get(message.subject)

@@ -13,6 +13,8 @@ from nats.errors import Error as NatsError
 from workspaced.fsm.errors import Unavailable
 
 RECONNECT_WAIT: Final = timedelta(seconds=0.5)
+PING_INTERVAL: Final = timedelta(seconds=10)
+"""A link that swallows everything is noticed after at most three of these, as the server does (nats.conf)."""
 CONNECT_LIMIT: Final = timedelta(seconds=10)
 
 Callback = Callable[[], Awaitable[None]]
@@ -21,7 +23,22 @@ _log = logging.getLogger(__name__)
 
 
 class _Connection(Client):
-    """Closes also while its server is away: the library fails to send what is left, and stops half-way."""
+    """Closes also while its server is away: the library fails to send what is left, and stops half-way.
+
+    And it says when a server of the cluster has gone: the library tells of those that join, and of those only.
+    """
+
+    _urls: frozenset[str] = frozenset()
+
+    def __init__(self, on_server_gone: Callable[[], None] | None = None) -> None:
+        super().__init__()
+        self._on_server_gone = on_server_gone
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002  # as the library has it
+        await super()._process_info(info, initial_connection)
+        before, self._urls = self._urls, frozenset(info.get("connect_urls") or ())
+        if not initial_connection and before - self._urls and self._on_server_gone is not None:
+            self._on_server_gone()
 
     async def close(self) -> None:
         """Send what can be sent, then let go of everything."""
@@ -32,7 +49,7 @@ class _Connection(Client):
             await super().close()
 
 
-async def open_connection(
+async def open_connection(  # noqa: PLR0913  # all by name, and hardly anybody needs them all
     url: str,
     *,
     user: str | None = None,
@@ -42,12 +59,15 @@ async def open_connection(
     limit: timedelta = CONNECT_LIMIT,
     on_reconnected: Callback | None = None,
     on_closed: Callback | None = None,
+    on_server_gone: Callable[[], None] | None = None,
     **options: Any,  # noqa: ANN401  # nats.connect's own
 ) -> Client:
     """A connection to NATS at `url`, which is tried for `limit` and then kept for good: it reconnects without end.
 
-    `inbox_prefix` is the role's own (`_INBOX_chatd`); `options` are those of `nats.connect`, such as `tls` and
-    `nkeys_seed_str`. What the server refuses later is logged. Raises Unavailable.
+    `url` may be those of several servers of a cluster, with commas between; any of them will do. `on_server_gone` hears
+    that a server left the cluster, which may have died and announced nothing. `inbox_prefix` is the role's own
+    (`_INBOX_chatd`); `options` are those of `nats.connect`, such as `tls` and `nkeys_seed_str`. What the server refuses
+    later is logged. Raises Unavailable.
     """
     faults: list[Exception] = []
 
@@ -57,17 +77,18 @@ async def open_connection(
         elif not (faults and _refused(faults[0])):  # of a refusal one often sees only that the connection was reset
             faults[:] = [error]
 
-    connection = _Connection()
+    connection = _Connection(on_server_gone)
     try:
         async with asyncio.timeout(limit.total_seconds()):
             await connection.connect(
-                url,
+                servers_of(url),
                 user=user,
                 password=password,
                 inbox_prefix=inbox_prefix.encode(),
                 name=name,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=RECONNECT_WAIT.total_seconds(),  # type: ignore[arg-type]  # parts of seconds are fine
+                ping_interval=PING_INTERVAL.total_seconds(),  # type: ignore[arg-type]  # the same
                 error_cb=note,
                 reconnected_cb=on_reconnected,
                 closed_cb=on_closed,
@@ -79,15 +100,20 @@ async def open_connection(
     return connection
 
 
+def servers_of(url: str) -> list[str]:
+    """The servers that a URL names: one, or several with commas between."""
+    return [each.strip() for each in url.split(",") if each.strip()]
+
+
 def _reason(url: str, user: str | None, fault: Exception) -> str:
     """One line; the password that a URL may hold is not in it."""
     try:
-        parts = urlsplit(url)
-        where = f"{parts.hostname}:{parts.port or 4222}"
+        parts = [urlsplit(each) for each in servers_of(url)]
+        where = ", ".join(f"{each.hostname}:{each.port or 4222}" for each in parts)
     except ValueError:
         return "the NATS URL is not one: nats://host:port is expected"
     if _refused(fault):
-        return f"NATS at {where} refuses user {user or parts.username!r}; check name and password"
+        return f"NATS at {where} refuses user {user or parts[0].username!r}; check name and password"
     return f"NATS at {where} does not answer: {str(fault) or type(fault).__name__}"
 
 

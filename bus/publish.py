@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from workspaced.bus import subjects
 from workspaced.bus.headers import MESSAGE_ID, STATUS
 from workspaced.fsm.errors import Unavailable
 
@@ -58,6 +59,14 @@ class NotStored(Unavailable):
         super().__init__(f"{len(refusals)} messages were refused and {missing} not answered{first}")
         self.refusals = refusals
         self.missing = missing
+
+    @property
+    def reason(self) -> str:
+        """In a few words for an operator: which stream says what."""
+        if not self.refusals:
+            return "no answer in time"
+        first = self.refusals[0]
+        return f"{subjects.stream_of(first.message.subject) or first.message.subject}: {first.reason}"
 
 
 class _Batch:

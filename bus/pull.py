@@ -63,6 +63,8 @@ class Pull:
         self._fault: Unavailable | None = None
         self._subscription: Subscription | None = None
         self._heard_at = 0.0
+        self.silent = False
+        """The requests were lost without a word, and there was none since."""
 
     async def start(self) -> None:
         """Subscribe and ask."""
@@ -99,6 +101,7 @@ class Pull:
 
     def give_up(self) -> None:
         """The requests are lost; the next `drain` makes them anew."""
+        self.silent = True
         self._begin_anew()
 
     def reconnected(self) -> list[Stored]:
@@ -134,6 +137,7 @@ class Pull:
 
     async def _on_message(self, message: Msg) -> None:
         self._heard_at = asyncio.get_running_loop().time()
+        self.silent = False
         if message.reply:  # status lines have none
             self._waiting.append(from_delivery(message))
             self._credit = max(0, self._credit - 1)
@@ -164,6 +168,11 @@ class Intake:
         self._woken = asyncio.Event()
         self._ended = False
         self.pulls = [Pull(connection, stream, consumer, cap=cap, woken=self._woken) for stream, consumer in consumers]
+
+    @property
+    def silent(self) -> list[str]:
+        """Streams without a word, not even a heartbeat, for longer than there may be."""
+        return [pull.stream for pull in self.pulls if pull.silent]
 
     async def start(self) -> None:
         """Subscribe and ask."""

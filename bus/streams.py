@@ -150,13 +150,14 @@ def stream_definitions(limits: Limits) -> list[dict[str, Any]]:
             "max_age": _ns(limits.events_age),
             "max_bytes": limits.events_bytes,
             "max_msg_size": MAX_BODY,
+            "discard": "new",  # a limit must not drop what nobody has decided; engines make room (`bus/room.py`)
         },
         # A work queue, so that a fired timer leaves when it is acknowledged while schedules stay; no age, for a TTL may
         # lie years ahead. A redelivered input sets its timer again, and that must not replace a newer one.
         subjects.TIMERS: queue
         | {"allow_msg_schedules": True, "allow_msg_ttl": True, "duplicate_window": _ns(timedelta(minutes=10))},
         # An input that is redelivered late publishes its job again.
-        subjects.JOBS: queue | {"duplicate_window": _ns(timedelta(hours=1))},
+        subjects.JOBS: queue | {"discard": "new", "duplicate_window": _ns(timedelta(hours=1))},
         subjects.LOGS: {
             "max_age": _ns(limits.logs_age),
             "max_bytes": limits.logs_bytes,

@@ -34,6 +34,7 @@ STREAM_SUBJECTS: Final = {
     CHATS: ("ws.chat.>",),
     DEAD: ("ws.dead.>",),
 }
+"""No subject is of two of them."""
 ALL_DUE: Final = "ws.due.>"
 ALL_CHATS: Final = "ws.chat.>"
 ALL_JOBS: Final = "ws.job.>"
@@ -74,6 +75,14 @@ _ODD_TOKEN = re.compile(r"[\s*>\x00]|^$")
 def is_uuid(text: str) -> bool:
     """Whether `text` is a UUID in canonical lower case."""
     return _UUID.fullmatch(text) is not None
+
+
+def stream_of(subject: str) -> str | None:
+    """The stream that keeps messages of `subject`; None when none does."""
+    for stream, of in STREAM_SUBJECTS.items():
+        if any(subject.startswith(each.rstrip(">*")) for each in of):
+            return stream
+    return None
 
 
 def is_tag(text: str) -> bool:

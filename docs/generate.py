@@ -13,6 +13,7 @@ from workspaced.app.audit import INVARIANTS
 from workspaced.app.cli import COMMANDS
 from workspaced.app.contract import files, page
 from workspaced.app.metrics import Metrics
+from workspaced.app.readiness import FAULTS
 from workspaced.bus import streams
 from workspaced.fsm.machine import diagram, table
 
@@ -21,6 +22,7 @@ PAGES = (
     "README.md",
     "docs/cli.md",
     "docs/operations.md",
+    "docs/outages.md",
     "docs/protocol.md",
     "docs/reliability.md",
     "docs/settings.md",
@@ -31,6 +33,12 @@ def metrics() -> str:
     """Every metric with its help text."""
     rows = [f"| `{name}` | {kind} | {text} |" for name, kind, text in Metrics().described()]
     return "\n".join(["| metric | kind | what it counts |", "|---|---|---|", *rows]) + "\n"
+
+
+def faults() -> str:
+    """What `/readyz` says, and the word for it."""
+    rows = [f"| `{word}` | {text} |" for word, text in FAULTS.items()]
+    return "\n".join(["| cause | `/readyz` |", "|---|---|", *rows]) + "\n"
 
 
 def stream_table() -> str:
@@ -69,6 +77,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "diagram": lambda: f"```mermaid\n{diagram()}```\n",
     "transitions": table,
     "metrics": metrics,
+    "faults": faults,
     "streams": stream_table,
     "commands": commands,
     "invariants": invariants,

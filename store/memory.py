@@ -60,6 +60,9 @@ class MemoryStore:
     async def ping(self) -> None:
         """It is there."""
 
+    async def renew(self) -> None:
+        """There are none."""
+
     @asynccontextmanager
     async def batch(self, needs: Needs) -> AsyncIterator[MemoryBatch]:
         """One lock for all rows."""

@@ -34,8 +34,8 @@ SESSION = MappingProxyType(
 """Set at connect. Behind pgbouncer, set them on the database role and list them in `ignore_startup_parameters`."""
 
 CONNECT_SECONDS = 10
-STATEMENT_SECONDS = 60
-"""A server that is silent for longer counts as away."""
+STATEMENT_SECONDS = 20
+"""A server that is silent for longer counts as away. A link that died without a word holds a batch for as long."""
 
 
 class Executor(Protocol):

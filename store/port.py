@@ -49,7 +49,10 @@ class Store(Protocol):
         """Let what is running end, then let go."""
 
     async def ping(self) -> None:
-        """Raise Unavailable when the store does not answer."""
+        """Raise Unavailable, with a cause, when the store does not answer or takes no writes."""
+
+    async def renew(self) -> None:
+        """Let go of the connections there are: the next ones are made anew."""
 
     def batch(self, needs: Needs) -> AbstractAsyncContextManager[Batch]:
         """One transaction over the rows that `needs` names: locked, then loaded; commit on a clean exit.

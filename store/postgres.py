@@ -14,6 +14,7 @@ from workspaced.fsm.state import State
 from workspaced.fsm.template import Template
 from workspaced.store import catalogue
 from workspaced.store.batch import PostgresBatch, load
+from workspaced.store.errors import StoreAway
 from workspaced.store.migrations import check_schema
 from workspaced.store.pages import chat_page, cut, facts_of, workspace_page
 from workspaced.store.pool import open_pool
@@ -56,7 +57,13 @@ class PostgresStore:
     async def ping(self) -> None:
         """One round trip."""
         with in_our_words():
-            await self.pool.fetchval(query("ping"))
+            writes = await self.pool.fetchval(query("ping"))
+        if not writes:
+            raise StoreAway("read_only")
+
+    async def renew(self) -> None:
+        """A session that may not write, or whose link is dead, stays so for its life."""
+        await self.pool.expire_connections()
 
     async def check_schema(self) -> None:
         """Raise SchemaRefused unless the schema is the one this version works with."""

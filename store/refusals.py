@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from workspaced.fsm.errors import Unavailable, VersionConflict, WorkspacedError
-from workspaced.store.errors import RefusedByStore
+from workspaced.fsm.errors import VersionConflict, WorkspacedError
+from workspaced.store.errors import Cause, RefusedByStore, StoreAway
 
 AGAIN = (
     asyncpg.UniqueViolationError,
@@ -34,10 +34,28 @@ LATER = (
     asyncpg.InvalidCatalogNameError,
 )
 
+_CAUSES: tuple[tuple[type[Exception], Cause], ...] = (
+    (asyncpg.TooManyConnectionsError, "out_of_connections"),
+    (asyncpg.DiskFullError, "disk_full"),
+    (asyncpg.InsufficientResourcesError, "out_of_resources"),
+    (asyncpg.ReadOnlySQLTransactionError, "read_only"),
+    (asyncpg.TargetServerAttributeNotMatched, "read_only"),  # of several hosts, none takes writes
+    (asyncpg.InvalidAuthorizationSpecificationError, "login"),
+    (asyncpg.InvalidCatalogNameError, "login"),
+    (asyncpg.SyntaxOrAccessError, "schema"),
+    (asyncpg.QueryCanceledError, "slow"),
+    (TimeoutError, "slow"),
+)
+
+
+def cause_of(error: Exception) -> Cause:
+    """Why the store is of no use, by what asyncpg raised."""
+    return next((cause for kind, cause in _CAUSES if isinstance(error, kind)), "unreachable")
+
 
 @contextmanager
 def in_our_words() -> Iterator[None]:
-    """Turns errors inside the block into VersionConflict, RefusedByStore or Unavailable; others pass as they are."""
+    """Turns errors inside the block into VersionConflict, RefusedByStore or StoreAway; others pass as they are."""
     try:
         yield
     except WorkspacedError:
@@ -50,7 +68,7 @@ def in_our_words() -> Iterator[None]:
         if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
             # asyncpg's own DataError: a value that it cannot send. It must not look like a lost connection.
             raise RefusedByStore(detail=first_line(error)) from error
-        raise Unavailable from error  # without detail: this one goes out to callers
+        raise StoreAway(cause_of(error)) from error
 
 
 @contextmanager
@@ -60,7 +78,7 @@ def in_a_batch() -> Iterator[None]:
         with in_our_words():
             yield
     except asyncpg.SyntaxOrAccessError as error:
-        raise Unavailable from error
+        raise StoreAway(cause_of(error)) from error
 
 
 def first_line(error: Exception) -> str:

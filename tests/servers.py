@@ -2,18 +2,36 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import asyncpg
 from nats.aio.client import Client
 from nats.js.api import StreamInfo
 
+from workspaced.app.credentials import Credentials, Role
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.embedded_postgres import PostgresServer
+from workspaced.bus.connection import servers_of
+
+
+class Reachable(Protocol):
+    """A server, or a cluster of them."""
+
+    @property
+    def url(self) -> str:
+        """Where clients connect; several with commas between."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """Who they may be."""
+
+    @property
+    def roles(self) -> dict[str, Role]:
+        """The same, by name."""
 
 SHARED_AGENT: Final = "agent"
 """A standing role for tests that are not about logins: it speaks for all agents over one connection."""
@@ -30,7 +48,7 @@ Lost = Callable[[], Awaitable[None]]
 class Connections:
     """Opens clients of one server as a role, and closes them all at the end of the test."""
 
-    def __init__(self, server: NatsServer) -> None:
+    def __init__(self, server: Reachable) -> None:
         self.server = server
         self.refused: list[str] = []
         """The server's words for what was not allowed, oldest first, in lower case as nats-py has them."""
@@ -51,7 +69,7 @@ class Connections:
         client = Client()
         self._clients.append(client)
         await client.connect(
-            self.server.url,
+            servers_of(self.server.url),
             name=name,
             user=user,
             password=password,
@@ -81,7 +99,7 @@ class Connections:
             self.refused.append(str(error))
 
 
-def server_with_shared_agent(folder: Path) -> NatsServer:
+def server_with_shared_agent(folder: Path, *, arguments: Sequence[str] = ()) -> NatsServer:
     """A server of `folder`, not started, with the shipped nats.conf and `SHARED_AGENT` in it."""
     text = (files("workspaced.app") / "nats.conf").read_text()
     for before, after in (
@@ -94,10 +112,10 @@ def server_with_shared_agent(folder: Path) -> NatsServer:
     folder.mkdir(exist_ok=True, parents=True)
     conf = folder / "nats.conf"
     conf.write_text(text)
-    return NatsServer(folder, conf=conf, more_users=(SHARED_AGENT,))
+    return NatsServer(folder, conf=conf, more_users=(SHARED_AGENT,), arguments=arguments)
 
 
-async def remove_streams(server: NatsServer) -> None:
+async def remove_streams(server: Reachable) -> None:
     """Leave nothing of the last test in JetStream."""
     connections = Connections(server)
     try:

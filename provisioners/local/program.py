@@ -9,6 +9,7 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.errors import Error
 
+from workspaced.bus.connection import PING_INTERVAL, servers_of
 from workspaced.bus.provisioner_client import ProvisionerClient
 from workspaced.provisioners.agent.config import NatsLogin
 from workspaced.provisioners.agent.program import stop_on_signals
@@ -87,9 +88,10 @@ async def _serve(config: ProvisionerConfig, provisioner: LocalProvisioner, told:
 
     async def work() -> None:
         await nc.connect(
-            config.nats.url,
+            servers_of(config.nats.url),
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.5,  # type: ignore[arg-type]  # seconds; the library passes it to asyncio.sleep
+            ping_interval=PING_INTERVAL.total_seconds(),  # type: ignore[arg-type]  # the same
             reconnected_cb=client.reconnected,
             error_cb=trouble,
             **config.nats.options(),

@@ -23,11 +23,12 @@ MIGRATED = "migrated"
 @pytest.fixture(scope="session")
 def migrated(postgres: PostgresServer) -> str:
     """The name of a database with the schema and one template, to be copied."""
-    asyncio.run(_migrate(postgres))
+    asyncio.run(make_migrated(postgres))
     return MIGRATED
 
 
-async def _migrate(postgres: PostgresServer) -> None:
+async def make_migrated(postgres: PostgresServer) -> None:
+    """The database that is copied, on `postgres`."""
     admin = await asyncpg.connect(postgres.dsn)
     await admin.execute(f"create database {MIGRATED}")
     await admin.close()

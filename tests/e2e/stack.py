@@ -9,13 +9,13 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 import asyncpg
+from msgspec.structs import replace
 from nats.js.errors import NotFoundError
 
 from tests.e2e.provisioner import Provisioner
 from tests.e2e.pushes import Pushes
-from tests.servers import Connections
+from tests.servers import Connections, Reachable
 from workspaced.app.config import ServeConfig
-from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.serve import Server
 from workspaced.bus import streams, subjects
 from workspaced.bus.chat_client import WorkspacedClient
@@ -53,8 +53,8 @@ class Kept(NamedTuple):
 class Stack:
     """All that runs around one test."""
 
-    def __init__(self, server: NatsServer, connect: Connections, dsn: str) -> None:
-        self.server, self.connect, self.dsn = server, connect, dsn
+    def __init__(self, server: Reachable, connect: Connections, dsn: str, limits: streams.Limits | None = None) -> None:
+        self.server, self.connect, self.dsn, self._limits = server, connect, dsn, limits or streams.Limits()
         self.owner = Owner(str(uuid4()), "ada")
         self.engines: list[Server] = []
         self.admin: Client
@@ -82,7 +82,7 @@ class Stack:
 
     async def make_streams(self, ack_wait: timedelta = timedelta(seconds=30)) -> None:
         """What `workspaced migrate` makes."""
-        await streams.ensure(self.admin, ("local",), streams.Limits(ack_wait=ack_wait))
+        await streams.ensure(self.admin, ("local",), replace(self._limits, ack_wait=ack_wait))
 
     async def close(self) -> None:
         """End what is left."""
@@ -92,12 +92,12 @@ class Stack:
 
     # --- engines ------------------------------------------------------------------------------------------------------
 
-    def config(self, **settings: timedelta) -> ServeConfig:
-        """An engine's, with deadlines of its own."""
+    def config(self, at: str = "", dsn: str = "", **settings: timedelta) -> ServeConfig:
+        """An engine's, with deadlines of its own; `at`: another way to NATS, `dsn`: another one to Postgres."""
         who = self.server.roles["engine"]
         return ServeConfig(
-            nats_url=self.server.url,
-            database_url=self.dsn,
+            nats_url=at or self.server.url,
+            database_url=dsn or self.dsn,
             user=who.user,
             password=who.password,
             inbox_prefix=who.inbox_prefix,
@@ -107,9 +107,11 @@ class Stack:
             agent_key=self.server.credentials.agent_key,
         )
 
-    async def engine(self, moments: Moments | None = None, **settings: timedelta) -> Server:
-        """A running one; it is stopped at the end of the test if not before."""
-        engine = Server(self.config(**settings), moments)
+    async def engine(
+        self, moments: Moments | None = None, *, at: str = "", dsn: str = "", **settings: timedelta
+    ) -> Server:
+        """A running one, as `config` has it; it is stopped at the end of the test if not before."""
+        engine = Server(self.config(at, dsn, **settings), moments)
         await engine.start()
         self.engines.append(engine)
         return engine

@@ -45,7 +45,7 @@ async def test_readyz_names_the_store(stack: Stack, fragile: PostgresServer) -> 
     await fragile.start()
     await until_ready(stack, engine)
 
-    assert away == (503, "the store is away\n")
+    assert away == (503, "the store is away: it cannot be reached\n")
 
 
 async def test_a_command_that_found_the_store_away(stack: Stack, fragile: PostgresServer) -> None:

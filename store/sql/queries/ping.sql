@@ -1,2 +1,2 @@
--- Whether the database answers.
-select 1
+-- Whether the database answers, and whether this session may write (not on a standby, nor while an operator forbids it).
+select current_setting('transaction_read_only') = 'off'
