@@ -33,6 +33,7 @@ class Reachable(Protocol):
     def roles(self) -> dict[str, Role]:
         """The same, by name."""
 
+
 SHARED_AGENT: Final = "agent"
 """A standing role for tests that are not about logins: it speaks for all agents over one connection."""
 _SHARED_AGENT: Final = """users: [ { user: agent, password: $NATS_AGENT_PASSWORD, permissions: {

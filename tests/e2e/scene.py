@@ -28,7 +28,7 @@ GRACE = timedelta(minutes=30)
 async def unhurried_engine(stack: Stack) -> None:
     """An engine for scenes."""
     names = ("creating", "building", "binding", "connecting", "starting")
-    await stack.engine(None, agent_inactive_grace=GRACE, **{f"{name}_deadline": LONG for name in names})
+    await stack.engine(None, agent_inactive_grace=GRACE, **{f"{name}_deadline": LONG for name in names})  # type: ignore[arg-type]  # all of them are settings
 
 
 class Scene:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.small_disk import fill, small_disk
 from tests.e2e.stack import LIMIT, Stack
+from tests.servers import server_with_shared_agent
 from workspaced.app.audit import audit
 from workspaced.app.embedded_nats import NatsServer
 
@@ -24,7 +25,7 @@ async def disk() -> AsyncIterator[Path]:
 @pytest.fixture
 async def nats(disk: Path) -> AsyncIterator[NatsServer]:
     """A server on that disk."""
-    async with NatsServer(disk) as server:
+    async with server_with_shared_agent(disk) as server:
         yield server
 
 
