@@ -1,9 +1,10 @@
 """The request API: each verb of `ws.api` and what answers it (design.md section 4, wire.md section 2)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import replace
 from nats.aio.client import Client
 
 from workspaced.app.catalogue import Catalogue
@@ -30,8 +31,9 @@ from workspaced.bus.service import Handler
 from workspaced.fsm.chat import Chat
 from workspaced.fsm.commands import COMMANDS
 from workspaced.fsm.errors import NotFound, Unavailable
-from workspaced.fsm.facts import Facts, job_status
-from workspaced.fsm.rows import Needs, TransitionRow
+from workspaced.fsm.facts import Facts, Queue, job_status
+from workspaced.fsm.queue import called
+from workspaced.fsm.rows import Needs, TransitionRow, Turns
 from workspaced.fsm.settings import Settings, settings_in_force
 from workspaced.fsm.snapshot import Snapshot, take_snapshot
 from workspaced.store.port import Store
@@ -103,8 +105,18 @@ class Api:
         build = next((known for known in loaded.builds if known.workspace_id == chat.workspace_id), None)
         agents = tuple(known for known in loaded.agents if known.workspace_id == chat.workspace_id)
         facts = Facts(workspace, build, agents) if workspace else None
+        (facts,) = await self._placed([facts])
         settings, _ = settings_in_force(loaded.settings, self._defaults)
         return self._snapshot(chat, facts, settings)
+
+    async def _placed(self, known: Sequence[Facts | None]) -> list[Facts | None]:
+        """The same with the places of now for builds in the queue; asks for them only when there are such."""
+        waiting = sorted({facts.workspace.id for facts in known if facts and facts.build and facts.build.queue})
+        if not waiting:
+            return list(known)
+        turns = Turns(tuple(waiting), self._defaults.builds_per_owner, self._defaults.builds_per_template)
+        places = {row.build_id: place for row, place in called(await self._store.queue(turns)) if place}
+        return [_in_queue(facts, places) for facts in known]
 
     def _snapshot(self, chat: Chat, facts: Facts | None, settings: Settings) -> Snapshot:
         typical = self._typical.of(facts.workspace.template_id, chat.state) if facts else None
@@ -130,7 +142,9 @@ class Api:
             limit=request.limit,
             after=request.after,
         )
-        return ChatList(tuple(self._snapshot(chat, facts, settings) for chat, facts in chats), after)
+        placed = await self._placed([facts for _, facts in chats])
+        known = zip(chats, placed, strict=True)
+        return ChatList(tuple(self._snapshot(chat, facts, settings) for (chat, _), facts in known), after)
 
     async def _history(self, body: bytes) -> History:
         request = decode_request(body, HistoryRequest)
@@ -148,6 +162,12 @@ class Api:
 
     async def _dead(self, body: bytes) -> object:
         return await read_dead(self._connection, decode_request(body, DeadRequest))
+
+
+def _in_queue(facts: Facts | None, places: Mapping[str, Queue]) -> Facts | None:
+    if facts is None or facts.build is None or facts.build.id not in places or facts.build.queue is None:
+        return facts
+    return replace(facts, build=replace(facts.build, queue=places[facts.build.id]))
 
 
 def _entry(row: TransitionRow) -> HistoryEntry:

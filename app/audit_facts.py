@@ -35,6 +35,7 @@ _FITS: Final[dict[FailureCode, frozenset[Reach]]] = {
     "build_failed": _OVER | {each for each in Reach if each >= Reach.BUILT},
     "build_canceled": _OVER,
     "insufficient_quota": _OVER,
+    "queue_timeout": _OVER,
 }
 """How far the facts may have come while a chat rests in failed with that code."""
 

@@ -129,7 +129,7 @@ class Decider:
         began, dead = time.monotonic(), []
         async with AsyncExitStack() as stack:
             async with self._entering:
-                batch = await stack.enter_async_context(self._store.batch(needs_of(inputs)))
+                batch = await stack.enter_async_context(self._store.batch(needs_of(inputs, self._defaults)))
             await self._moments.reach("after_load")
             world = World(batch.loaded, self._clock(), self._ids, self._defaults, self._typical.of, self._secrets)
             if asked := names_asked(world, inputs):

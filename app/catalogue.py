@@ -1,11 +1,13 @@
 """The requests about templates and settings (domain.md sections 5 and 11, wire.md section 2)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Final
 
 from msgspec.structs import replace
 from nats.aio.client import Client
 
+from workspaced.bus.announce import timer_message
 from workspaced.bus.codec import decode_request, decode_template
 from workspaced.bus.messages import (
     Deleted,
@@ -17,12 +19,14 @@ from workspaced.bus.messages import (
     Templates,
     TemplatesRequest,
 )
+from workspaced.bus.publish import Publisher
 from workspaced.bus.service import Handler
 from workspaced.bus.streams import is_served
 from workspaced.fsm.catalogue import check_template
+from workspaced.fsm.effects import QueueTurn, SetTimer
 from workspaced.fsm.errors import NotFound
 from workspaced.fsm.ids import Ids
-from workspaced.fsm.settings import Settings, settings_as_texts, settings_from, settings_in_force
+from workspaced.fsm.settings import COUNTS, Settings, settings_as_texts, settings_from, settings_in_force
 from workspaced.store.port import Store
 
 PAGE: Final = 10
@@ -31,8 +35,18 @@ PAGE: Final = 10
 class Catalogue:
     """Answers `templates.*` and `settings.*` from the store."""
 
-    def __init__(self, connection: Client, store: Store, ids: Ids, defaults: Settings) -> None:
-        self._connection, self._store, self._ids, self._defaults = connection, store, ids, defaults
+    def __init__(
+        self,
+        connection: Client,
+        store: Store,
+        publisher: Publisher,
+        *,
+        clock: Callable[[], datetime],
+        ids: Ids,
+        defaults: Settings,
+    ) -> None:
+        self._connection, self._store, self._publisher = connection, store, publisher
+        self._clock, self._ids, self._defaults = clock, ids, defaults
 
     def handlers(self) -> Mapping[str, Handler]:
         """By verb."""
@@ -93,4 +107,7 @@ class Catalogue:
         request = decode_request(body, PutSettings)
         settings_from(request.settings, self._defaults)
         await self._store.put_settings(request.settings)
+        if not COUNTS.isdisjoint(request.settings):  # more builds may begin now, and no build's end would tell
+            turn = QueueTurn(self._ids.uuid(), self._ids.uuid())
+            await self._publisher.publish([timer_message(SetTimer(self._clock(), turn))])
         return await self._settings(b"")

@@ -33,6 +33,7 @@ class Metrics:
             "workspaced_request_seconds", "Requests answered", ["verb", "status"], buckets=SECONDS, registry=of
         )
         self.store_up = Gauge("workspaced_store_up", "Postgres answers", registry=of)
+        self.queued = Gauge("workspaced_queued_builds", "Builds that wait for a limit, of all engines", registry=of)
         self.nats_up = Gauge("workspaced_nats_up", "NATS is connected", registry=of)
         self._faults = Gauge("workspaced_fault", "What keeps the engine from its work, 1 each", ["cause"], registry=of)
         self._used = Gauge(

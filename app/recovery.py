@@ -1,7 +1,8 @@
 """What an engine makes good when it starts or NATS comes back: what nobody will tell it (design.md section 5).
 
-Overdue deadlines are said again, links that went with their server are settled, and after NATS lost its storage every
-deadline is armed anew, jobs that nobody took are queued again, and everybody is asked to tell what they know.
+Overdue deadlines are said again, the queue of builds is looked at, links that went with their server are settled, and
+after NATS lost its storage every deadline is armed anew, jobs that nobody took are queued again, and everybody is asked
+to tell what they know.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from workspaced.bus.publish import Message, Publisher
 from workspaced.bus.subjects import ENGINE, EVENTS
 from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.builds import publish_again
-from workspaced.fsm.effects import JobLimit, LinkLost, SetTimer
+from workspaced.fsm.effects import JobLimit, LinkLost, QueueTurn, SetTimer
 from workspaced.fsm.facts import Build, job_status
 from workspaced.fsm.ids import Ids
 from workspaced.fsm.rows import Needs
@@ -124,6 +125,8 @@ class Recovery:
         async with aclosing(unfinished) as builds:
             async for build in builds:
                 yield _limit(build, settings)
+        if await self._store.queue_length():  # one look is for all
+            yield SetTimer(self._clock(), QueueTurn(self._ids.uuid(), self._ids.uuid()))
 
     async def _queue_again(self) -> None:
         """Jobs that wait for a provisioner, from their rows."""
@@ -149,7 +152,8 @@ class Recovery:
 
 def _limit(build: Build, settings: Settings) -> SetTimer:
     if build.started_at is None:
-        limit, since = JobLimit(build.workspace_id, build.job_id, "pending"), build.requested_at
+        limit = JobLimit(build.workspace_id, build.job_id, "pending")
+        since = build.released_at or build.requested_at
         return SetTimer(since + settings.job_pending_limit, limit)
     limit = JobLimit(build.workspace_id, build.job_id, "running")
     return SetTimer(build.started_at + settings.job_running_limit, limit)

@@ -92,7 +92,7 @@ async def _play(store: MemoryStore, step: Step, item: Input) -> None:
         template = store.tables.templates.get(job.template.id)
         if template is not None and job.template.version_id in store.tables.versions:
             store.tables.templates[template.id] = replace(template, active_version_id=job.template.version_id)
-    async with store.batch(needs_of([item])) as batch:
+    async with store.batch(needs_of([item], Settings())) as batch:
         world = World(batch.loaded, step.at, RandomIds(), Settings())
         names_asked(world, [item])
         if isinstance(item.payload, Ask) and isinstance(command := item.payload.command, Create):

@@ -13,6 +13,7 @@ from workspaced.fsm.effects import Job
 from workspaced.fsm.events import AgentEvent
 from workspaced.fsm.inputs import Ask, Input, WorkspaceEvent
 from workspaced.fsm.needs import needs_of
+from workspaced.fsm.settings import Settings
 from workspaced.store.audit import Record
 
 INCOMPLETE: Final = "not all of it is kept"
@@ -102,7 +103,7 @@ def _hand_out_events(
 def _note_absent(part: Part, key: str, made: list[Record]) -> None:
     """An input that EVENTS does not hold: a timer, or one that is gone for good."""
     events = {record.event for record in made} - {None}
-    if not key.startswith(subjects.TIMERS) or events == {"sys.disconnect"}:
+    if not key.startswith(subjects.TIMERS) or not events.isdisjoint({"sys.disconnect", "queue"}):
         part.left_out = part.left_out or INCOMPLETE
         return
     for event in events:
@@ -118,7 +119,7 @@ def _named(record: Record) -> list[Thing]:
 
 
 def _concerned(item: Input) -> list[Thing]:
-    needs = needs_of([item])
+    needs = needs_of([item], Settings())
     links = set(needs.connections)
     if isinstance(item.payload, WorkspaceEvent) and isinstance(item.payload.event, AgentEvent):
         links.add((item.payload.event.server_id, item.payload.event.client_id))

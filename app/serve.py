@@ -134,7 +134,7 @@ class Server:
             self._store,
             self._watch,
             asker,
-            Catalogue(connection, self._store, ids, config.defaults),
+            Catalogue(connection, self._store, publisher, clock=utc_now, ids=ids, defaults=config.defaults),
             clock=utc_now,
             defaults=config.defaults,
             typical=self._typical,
@@ -291,6 +291,9 @@ class Server:
         self._metrics.nats_up.set(self._client.is_connected)
         self._metrics.faults(self._faults(shares))
         self._metrics.used(shares)
+        if not self._watch.away:
+            with suppress(WorkspacedError):  # then the length of before is told, and store_up says why
+                self._metrics.queued.set(await self._store.queue_length())
         return 200, self._metrics.text(), "text/plain; version=0.0.4; charset=utf-8"
 
 

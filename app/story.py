@@ -13,6 +13,7 @@ CAUSE: Final = len("agent.disconnected")
 """Widths of the columns."""
 
 _WAITS_FOR: Final[dict[WaitingFor, str]] = {
+    "queue": "its turn",
     "provisioner": "a provisioner",
     "build": "the build",
     "agents": "the build's agents",
@@ -54,6 +55,8 @@ def note(snapshot: Snapshot) -> str:
             return f"{snapshot.failure.message} ({snapshot.failure.code})"
         case State.READY:
             return f"agent {name}"
+        case State.CREATING if snapshot.queue:
+            return f"number {snapshot.queue.place} in the queue; the {snapshot.queue.of} may have {_builds(snapshot)}"
         case State.CONNECTING if agent and agent.link == "disconnected":
             return f"agent {name} is away"
         case State.CONNECTING | State.STARTING:
@@ -63,6 +66,11 @@ def note(snapshot: Snapshot) -> str:
     if workspace.deleted:
         return "deleted"
     return _build_note(snapshot)
+
+
+def _builds(snapshot: Snapshot) -> str:
+    limit = snapshot.queue.limit if snapshot.queue else 0
+    return "one build at once" if limit == 1 else f"{limit} builds at once"
 
 
 def _build_note(snapshot: Snapshot) -> str:

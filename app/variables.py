@@ -93,6 +93,9 @@ _STORED: Final = {
     "workspace_ttl": "a workspace is stopped when it was ready for so long; empty or 0: never",
     "job_pending_limit": "after it a job that nobody took is ended",
     "job_running_limit": "after it a job that still runs is ended",
+    "queue_deadline": "how long a start build may wait in the queue for one of the limits below",
+    "builds_per_owner": "start builds at once for one owner, the others wait in the queue; 0: no limit",
+    "builds_per_template": "start builds at once from one template, the others wait in the queue; 0: no limit",
 }
 
 WHERE: Final = (

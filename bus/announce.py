@@ -25,6 +25,7 @@ from workspaced.fsm.effects import (
     LinkLost,
     PublishJob,
     PurgeJob,
+    QueueTurn,
     RevokeAgents,
     SetTimer,
     StopJob,
@@ -136,6 +137,8 @@ def _distinction(due: Timed) -> str:
             return due.status
         case WorkspaceExpiry():
             return "at"
+        case QueueTurn():
+            return due.build_id
         case LinkLost():
             return f"{due.server_id}:{due.client_id}"
 

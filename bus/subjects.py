@@ -50,7 +50,7 @@ JOB_STATUSES: Final[frozenset[str]] = frozenset(get_args(JobStatus))
 AGENT_KINDS: Final = frozenset({"connected", "disconnected", "lifecycle"})
 CONNECT_ADVISORY: Final = "ws.sys.connect"
 """The NATS server tells each new connection of the account."""
-TIMER_KINDS: Final = frozenset({"chat", "ttl", "job", "link"})
+TIMER_KINDS: Final = frozenset({"chat", "ttl", "job", "link", "queue"})
 STATES: Final = frozenset(State)
 API_VERBS: Final = (
     *COMMANDS,

@@ -12,7 +12,7 @@ from workspaced.fsm.chat import Cause
 from workspaced.fsm.commands import VERBS
 from workspaced.fsm.decide import decide
 from workspaced.fsm.due import deadline, expiry, limit
-from workspaced.fsm.effects import ChatDeadline, JobLimit, WorkspaceExpiry
+from workspaced.fsm.effects import ChatDeadline, JobLimit, QueueTurn, WorkspaceExpiry
 from workspaced.fsm.errors import Conflict, UndecodableMessage, WorkspacedError
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, BuildCreated, ConnectionLost, JobChanged
 from workspaced.fsm.facts import Facts
@@ -20,6 +20,7 @@ from workspaced.fsm.inputs import Ask, Input, WorkspaceEvent
 from workspaced.fsm.merge import Merged, merge_build, merge_job
 from workspaced.fsm.merge_agent import lose_connection, merge_agent
 from workspaced.fsm.plan import Plan
+from workspaced.fsm.queue import turn
 from workspaced.fsm.redelivery import answer, applied_before
 from workspaced.fsm.rows import InputRow
 from workspaced.fsm.world import World
@@ -43,6 +44,8 @@ def apply(world: World, item: Input) -> None:
             expiry(world, item, due)
         case JobLimit() as due:
             limit(world, item, due)
+        case QueueTurn():
+            turn(world, item)
     world.done.add(item.key)
 
 

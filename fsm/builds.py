@@ -5,6 +5,7 @@ from datetime import timedelta
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from workspaced.fsm.durations import format_duration
 from workspaced.fsm.effects import (
     Effect,
     Job,
@@ -14,12 +15,13 @@ from workspaced.fsm.effects import (
     JobWorkspace,
     PublishJob,
     PurgeJob,
+    QueueTurn,
     RevokeAgents,
     SetTimer,
     StopJob,
     WorkspaceExpiry,
 )
-from workspaced.fsm.facts import Build, Facts, Workspace, job_status
+from workspaced.fsm.facts import QUEUE_TIMEOUT, Build, Facts, Queue, Workspace, job_status
 from workspaced.fsm.reach import Reach, reach
 from workspaced.fsm.values import Parameters, Transition
 from workspaced.fsm.world import World
@@ -38,7 +40,10 @@ class Wish(Struct, frozen=True):
 
 
 def begin_build(world: World, facts: Facts, transition: Transition, wish: Wish) -> Planned:
-    """Facts with a new latest build, and its job on the queue with its pending limit. Its agents are new ones."""
+    """Facts with a new latest build, and its job on the queue with its pending limit. Its agents are new ones.
+
+    Where builds are limited a start build waits for its turn, and the queue is looked at once that is committed.
+    """
     latest, template = facts.build, world.templates.get(facts.workspace.template_id)
     build_id = world.ids.uuid()
     secret_hash = world.secrets.hash_of(build_id) if world.secrets and transition == "start" else None
@@ -58,10 +63,23 @@ def begin_build(world: World, facts: Facts, transition: Transition, wish: Wish) 
         initiator=wish.initiator,
         request_id=wish.request_id,
         agent_secret_hash=secret_hash,
+        queue=Queue() if transition == "start" and world.settings.limits_builds else None,
     )
     workspace = replace(facts.workspace, ttl_at=None, next=None, next_parameters=None, next_initiator=None)
-    begun: tuple[Effect, ...] = (_publish(world, workspace, build), watch_pending(world, build))
-    return Facts(workspace, build), begun + revoke_agents(latest, build)
+    begun = Facts(workspace, build)
+    effects: tuple[Effect, ...] = (look_at_queue(world, build),) if build.queue else request_job(world, begun)
+    return begun, effects + revoke_agents(latest, build)
+
+
+def request_job(world: World, facts: Facts) -> tuple[Effect, ...]:
+    """The latest build's job on its provisioner's queue, with its pending limit."""
+    build = facts.build
+    return (_publish(world, facts.workspace, build), watch_pending(world, build)) if build else ()
+
+
+def look_at_queue(world: World, build: Build) -> SetTimer:
+    """Have the queue of start builds looked at, since `build` joined it or ended."""
+    return SetTimer(world.now, QueueTurn(build.workspace_id, build.id))
 
 
 def revoke_agents(former: Build | None, latest: Build) -> tuple[RevokeAgents, ...]:
@@ -111,7 +129,7 @@ def clean_up(world: World, facts: Facts, initiator: str | None) -> Planned:
 def publish_again(world: World, facts: Facts) -> PublishJob | None:
     """The job of a build that waits for a provisioner; its queue was lost with the stream."""
     build = facts.build
-    if build is None or build.foreign or job_status(build) != "pending":
+    if build is None or build.foreign or build.queue is not None or job_status(build) != "pending":
         return None
     return _publish(world, facts.workspace, build)
 
@@ -160,6 +178,30 @@ def end_by_limit(world: World, facts: Facts, due: JobLimit) -> Planned | None:
         else StopJob(build.job_id, build.id, build.workspace_id, "limit")
     )
     return replace(facts, build=ended), (stop,)
+
+
+def end_queued(world: World, facts: Facts) -> Facts | None:
+    """Facts after a build has waited for its turn for too long; None when it does not wait for one."""
+    build = facts.build
+    if build is None or build.queue is None:
+        return None
+    queue, span = build.queue, format_duration(world.settings.queue_deadline)
+    text = f"timed out waiting in the queue of workspace builds: not begun within {span}"
+    if queue.place:
+        text += f", because only {queue.limit} may run at once for this {queue.of}; it joined as number {queue.place}"
+    ended = replace(build, error=text, error_code=QUEUE_TIMEOUT, completed_at=world.now, limited=True)
+    return replace(facts, build=ended)
+
+
+def leave_queue(world: World, before: Facts, facts: Facts) -> Planned:
+    """Facts whose build is out of the queue if it waits no more; when a start build ends, the queue is looked at."""
+    was, build = before.build, facts.build
+    if build is not None and build.queue is not None and job_status(build) != "pending":
+        facts = replace(facts, build=replace(build, queue=None))
+    if was is None or was.transition != "start" or not before.in_flight or not world.settings.limits_builds:
+        return facts, ()
+    over = build is None or build.id != was.id or not facts.in_flight
+    return facts, (look_at_queue(world, was),) if over else ()
 
 
 def _minutes(span: timedelta) -> int:

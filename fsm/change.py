@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from workspaced.fsm.builds import follow, note_end, note_ready, watch_running
+from workspaced.fsm.builds import follow, leave_queue, note_end, note_ready, watch_running
 from workspaced.fsm.chat import Cause, Chat
 from workspaced.fsm.effects import Effect
 from workspaced.fsm.facts import Build, Facts
@@ -30,9 +30,10 @@ def change(
         _run(world, item, cause, None, None, plan)
         return
     before = world.facts.get(facts.workspace.id)
+    facts, turn = leave_queue(world, before or facts, facts)
     facts = note_end(facts)
     facts, ttl = note_ready(world, facts)
-    effects += ttl + watch_running(world, before or Facts(facts.workspace), facts)
+    effects += turn + ttl + watch_running(world, before or Facts(facts.workspace), facts)
     world.put_facts(facts, closed=closed)
     # A delete that waited for this end shows at once; the end of the build before would look like a failure.
     if facts.workspace.next != "delete" or facts.in_flight:

@@ -14,6 +14,7 @@ FailureCode = Literal[
     "build_failed",
     "insufficient_quota",
     "build_canceled",
+    "queue_timeout",
     "no_agent",
     "selection_error",
     "agents_unknown",
@@ -38,7 +39,7 @@ class Failure(Struct, frozen=True):
 
 
 class Cause(Struct, frozen=True):
-    """The input that moved a chat: a verb, an event's kind, `deadline`, `ttl`, `limit`, `resync` or `cleanup`."""
+    """What moved a chat: a verb, an event's kind, `deadline`, `ttl`, `limit`, `queue`, `resync` or `cleanup`."""
 
     event: str
     id: str

@@ -15,13 +15,16 @@ from workspaced.fsm.template import Template
 class Limits:
     """The deadlines in force for one template: its own where it has them, else the settings'."""
 
-    def __init__(self, settings: Settings, template: Template | None) -> None:
-        """Template deadlines are texts that were checked when the template was put."""
+    def __init__(self, settings: Settings, template: Template | None, *, queued: bool = False) -> None:
+        """Template deadlines are texts that were checked when the template was put. A build may be `queued` first."""
         self.settings = settings
+        self.queued = queued
         self._own = template.deadlines if template else None
 
     def of(self, state: State) -> timedelta:
         """The configured length of `state`'s deadline."""
+        if state is State.CREATING and self.queued:
+            return self.settings.queue_deadline
         own = getattr(self._own, state.value, None)
         return parse_duration(own) if own else getattr(self.settings, f"{state.value}_deadline")
 

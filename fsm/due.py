@@ -6,9 +6,9 @@ by an engine that was held up after its commit. So one of before that goes off a
 
 from datetime import datetime, timedelta
 
-from workspaced.fsm.builds import Wish, begin_build, end_by_limit
-from workspaced.fsm.change import change, record
-from workspaced.fsm.chat import Cause
+from workspaced.fsm.builds import Wish, begin_build, end_by_limit, end_queued
+from workspaced.fsm.change import Effects, change, record
+from workspaced.fsm.chat import Cause, Chat
 from workspaced.fsm.effects import ChatDeadline, Due, JobLimit, SetTimer, WorkspaceExpiry
 from workspaced.fsm.facts import Facts
 from workspaced.fsm.inputs import Input
@@ -29,9 +29,21 @@ def deadline(world: World, item: Input, due: ChatDeadline) -> None:
     if chat.deadline_at is None:
         return
     if chat.deadline_version == due.version:
-        world.put_chat(chat, settle((chat, facts), chat, facts, moment, "expire"), item)
+        _expire(world, item, chat, facts, moment)
     elif due.version < chat.deadline_version and len(world.said.transitions) == first:
         _arm_again(world, item, chat.deadline_at, ChatDeadline(chat.id, chat.deadline_version))
+
+
+def _expire(world: World, item: Input, chat: Chat, facts: Facts, moment: Moment) -> None:
+    """The chat fails; a build that waits in the queue is ended, which fails all its chats."""
+    ended = end_queued(world, facts)
+    if ended is None:
+        world.put_chat(chat, settle((chat, facts), chat, facts, moment, "expire"), item)
+        return
+    first = len(world.said.transitions)
+    effects: Effects = []
+    change(world, item, moment.cause, ended, effects)
+    record(world, item, first, effects)
 
 
 def expiry(world: World, item: Input, due: WorkspaceExpiry) -> None:

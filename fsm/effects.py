@@ -134,7 +134,19 @@ class LinkLost(Struct, frozen=True, tag="link"):
         return self.agent_id
 
 
-Due = ChatDeadline | WorkspaceExpiry | JobLimit
+class QueueTurn(Struct, frozen=True, tag="queue"):
+    """A start build joined the queue or ended, or a limit was changed: see which builds may begin; said at once."""
+
+    workspace_id: str
+    build_id: str
+
+    @property
+    def slot(self) -> str:
+        """The id of the timer's slot."""
+        return self.workspace_id
+
+
+Due = ChatDeadline | WorkspaceExpiry | JobLimit | QueueTurn
 """What a timer says about the engine's own waiting."""
 Timed = Due | LinkLost
 """What a timer says when it goes off: the body of `ws.due.<kind>.<id>`."""

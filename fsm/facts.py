@@ -4,12 +4,15 @@ Facts are rows of Postgres as they are: field names are column names. How messag
 """
 
 from datetime import datetime, timedelta
+from typing import Literal
 
 from msgspec import Struct, field
 
 from workspaced.fsm.values import Connection, JobStatus, Lifecycle, Link, Parameters, Transition
 
 IN_FLIGHT = ("pending", "running", "canceling")
+QUEUE_TIMEOUT = "QUEUE_TIMEOUT"
+"""The `error_code` of a build that waited in the queue for too long."""
 
 
 class Workspace(Struct, frozen=True):
@@ -40,6 +43,17 @@ class Quota(Struct, frozen=True):
 
     credits_consumed: int
     budget: int
+
+
+class Queue(Struct, frozen=True):
+    """Where a build stands that waits until fewer builds run: its place among those that the same limit holds back."""
+
+    place: int = 0
+    """From 1; 0 until the queue has been looked at."""
+    of: Literal["owner", "template"] | None = None
+    """Whose limit it is."""
+    limit: int = 0
+    """How many builds that limit lets run at once."""
 
 
 class Build(Struct, frozen=True):
@@ -80,6 +94,10 @@ class Build(Struct, frozen=True):
     """The first time this build's workspace was ready; its TTL runs from there."""
     agent_secret_hash: str | None = None
     """What its agents' secret hashes to; none: they get in by other credentials, or not at all."""
+    queue: Queue | None = None
+    """It waits for a limit and its job is on no queue yet; where it stood when the queue first looked at it."""
+    released_at: datetime | None = None
+    """When the limits let it go, if they ever held it back; its pending limit runs from there."""
 
 
 class Agent(Struct, frozen=True):

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from workspaced.fsm.chat import Chat, Failure, FailureCode
 from workspaced.fsm.durations import format_duration
-from workspaced.fsm.facts import Agent, Build, Facts, job_status
+from workspaced.fsm.facts import QUEUE_TIMEOUT, Agent, Build, Facts, job_status
 from workspaced.fsm.machine import Heals
 from workspaced.fsm.reach import Reach, reach, selected_agent
 from workspaced.fsm.selection import select_agent
@@ -86,4 +86,6 @@ def _build_over(phase: State, build: Build | None) -> Failure:
     message = build.error or "build failed"
     if build.error_code == QUOTA:
         return Failure(phase, "insufficient_quota", message, retryable=False, quota=build.quota)
+    if build.error_code == QUEUE_TIMEOUT:
+        return Failure(phase, "queue_timeout", message, retryable=True)
     return Failure(phase, "build_failed", message, retryable=build.retryable is not False)

@@ -158,7 +158,7 @@ def merge_build(facts: Facts, created: BuildCreated, at: datetime) -> Merged:
     newer = Facts(replace(workspace, ttl_at=None), build)
     if latest is None or not facts.in_flight:
         return Merged(newer, effects=revoke_agents(latest, build))
-    closed = replace(latest, canceled_at=latest.canceled_at or at, completed_at=at)
+    closed = replace(latest, queue=None, canceled_at=latest.canceled_at or at, completed_at=at)
     purge = PurgeJob(latest.provisioner, latest.job_id)
     stop = StopJob(latest.job_id, latest.id, workspace.id, "late")
     over = purge if job_status(latest) == "pending" else stop

@@ -4,23 +4,26 @@ from collections.abc import Iterable
 
 from workspaced.fsm.commands import Attach, Command, Create
 from workspaced.fsm.create import check_template_id, name_candidates
-from workspaced.fsm.effects import ChatDeadline
+from workspaced.fsm.effects import ChatDeadline, QueueTurn
 from workspaced.fsm.errors import BadRequest
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, ConnectionLost
 from workspaced.fsm.inputs import Ask, Input, WorkspaceEvent
-from workspaced.fsm.rows import Needs
+from workspaced.fsm.queue import AT_ONCE
+from workspaced.fsm.rows import Needs, Turns
+from workspaced.fsm.settings import Settings
 from workspaced.fsm.values import Connection
 from workspaced.fsm.world import World
 
 
-def needs_of(inputs: Iterable[Input]) -> Needs:
-    """The rows to lock and load before the inputs can be decided; every set sorted."""
+def needs_of(inputs: Iterable[Input], defaults: Settings) -> Needs:
+    """The rows to lock and load before the inputs can be decided; every set sorted. `defaults` are the process's."""
     keys: set[str] = set()
     workspaces: set[str] = set()
     chats: set[str] = set()
     connections: set[Connection] = set()
     templates: set[str] = set()
     requests: set[tuple[str, str]] = set()
+    turns: set[str] = set()
     for item in inputs:
         keys.add(item.key)
         match item.payload:
@@ -38,6 +41,8 @@ def needs_of(inputs: Iterable[Input]) -> Needs:
                 connections.add((server_id, client_id))
             case ChatDeadline(chat_id=chat_id):
                 chats.add(chat_id)
+            case QueueTurn(workspace_id=workspace_id):
+                turns.add(workspace_id)
             case due:
                 workspaces.add(due.workspace_id)
     return Needs(
@@ -47,6 +52,7 @@ def needs_of(inputs: Iterable[Input]) -> Needs:
         connections=tuple(sorted(connections)),
         templates=tuple(sorted(templates)),
         requests=tuple(sorted(requests)),
+        turns=_turns(turns, defaults) if turns else None,
     )
 
 
@@ -60,6 +66,10 @@ def names_asked(world: World, inputs: Iterable[Input]) -> list[tuple[str, str]]:
             world.names[command.chat_id, command.request_id] = names
             asked += [(command.owner.id, name.lower()) for name in names]
     return asked
+
+
+def _turns(workspaces: set[str], defaults: Settings) -> Turns:
+    return Turns(tuple(sorted(workspaces)), defaults.builds_per_owner, defaults.builds_per_template, AT_ONCE)
 
 
 def _chats(command: Command) -> set[str]:

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from workspaced.fsm.effects import ChatDeadline, Effect, LinkLost, SetTimer, Timed, WorkspaceExpiry
+from workspaced.fsm.effects import ChatDeadline, Effect, LinkLost, QueueTurn, SetTimer, Timed, WorkspaceExpiry
 from workspaced.fsm.inputs import Ask, Input
 from workspaced.fsm.rows import InputRow
 from workspaced.fsm.world import Answer, World
@@ -32,6 +32,8 @@ def _still_wanted(world: World, effects: tuple[Effect, ...]) -> tuple[Effect, ..
 def _in_force(world: World, due: Timed) -> bool:
     if isinstance(due, LinkLost):
         return False
+    if isinstance(due, QueueTurn):
+        return True
     if isinstance(due, ChatDeadline):
         chat = world.chats.get(due.chat_id)
         return chat is not None and chat.deadline_version == due.version

@@ -17,6 +17,36 @@ from workspaced.fsm.template import Template, TemplateVersion
 from workspaced.fsm.values import Connection
 
 
+class Turns(Struct, frozen=True):
+    """What is asked of the queue of start builds."""
+
+    workspaces: tuple[str, ...]
+    """Whose builds' places are wanted."""
+    per_owner: int
+    """Builds at once for an owner where no setting is stored; 0: no limit."""
+    per_template: int
+    """The same for a template."""
+    at_once: int = 0
+    """How many of those that may begin are wanted, oldest first."""
+
+
+class Queued(Struct, frozen=True):
+    """A build in the queue, with the limits that count for it."""
+
+    workspace_id: str
+    build_id: str
+    owner_id: str
+    template_id: str
+    per_owner: int
+    per_template: int
+    owner_running: int
+    """Start builds of ours under way for the owner, those in the queue not counted."""
+    template_running: int
+    owner_place: int
+    """Its place among the owner's builds in the queue, from 1."""
+    template_place: int
+
+
 class Needs(Struct, frozen=True):
     """Which rows a batch must lock and load. Every set is sorted, so that locks are taken in one order everywhere."""
 
@@ -32,6 +62,8 @@ class Needs(Struct, frozen=True):
     """Templates named by create; share-locked, so that none is deleted meanwhile."""
     requests: tuple[tuple[str, str], ...] = ()
     """(chat id, request id) of all commands, to find stored answers."""
+    turns: Turns | None = None
+    """Set when the queue is to be looked at: it is locked before all rows, and what is found there is locked too."""
 
 
 class TransitionRow(Struct, frozen=True):
@@ -114,6 +146,8 @@ class Loaded(Struct):
     transitions: list[TransitionRow] = field(default_factory=list)
     """Transitions that one of the keys caused, by chat and version."""
     departures: list[Departure] = field(default_factory=list)
+    queue: list[Queued] = field(default_factory=list)
+    """What `Needs.turns` asked for, oldest first."""
 
 
 class ChatWrite(Struct, frozen=True):

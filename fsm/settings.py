@@ -1,7 +1,9 @@
 """The settings that may change at run time: names, defaults, checks (domain.md section 11, the rows marked *S*)."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Any
 
 from msgspec import Struct
 
@@ -22,17 +24,30 @@ class Settings(Struct, frozen=True):
     workspace_ttl: timedelta = timedelta(0)
     job_pending_limit: timedelta = timedelta(minutes=30)
     job_running_limit: timedelta = timedelta(minutes=60)
+    queue_deadline: timedelta = timedelta(minutes=30)
+    builds_per_owner: int = 0
+    builds_per_template: int = 0
+
+    @property
+    def limits_builds(self) -> bool:
+        """Start builds may have to wait for each other."""
+        return bool(self.builds_per_owner or self.builds_per_template)
 
 
 MAY_BE_ZERO = frozenset({"agent_connection_timeout", "workspace_ttl"})
+COUNTS = frozenset({"builds_per_owner", "builds_per_template"})
+MOST = 1_000_000
+"""The highest count."""
 NAMES = Settings.__struct_fields__
 DEFAULTS = MappingProxyType({name: getattr(Settings(), name) for name in NAMES})
 
 
-def check_setting(name: str, text: str) -> timedelta:
-    """The duration that `text` gives the setting `name`. Raises BadRequest with the reason (domain.md 4.2)."""
+def check_setting(name: str, text: str) -> timedelta | int:
+    """The duration or count that `text` gives the setting `name`. Raises BadRequest with the reason (domain.md 4.2)."""
     if name not in NAMES:
         raise _refused(name, f'unknown setting "{name}"; known are {", ".join(NAMES)}')
+    if name in COUNTS:
+        return _count(name, text.strip())
     if not text.strip() and name in MAY_BE_ZERO:
         return timedelta(0)
     try:
@@ -46,9 +61,15 @@ def check_setting(name: str, text: str) -> timedelta:
     return span
 
 
+def _count(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= MOST):
+        raise _refused(name, f"must be a whole number from 0 to {MOST}; 0: no limit")
+    return int(text)
+
+
 def settings_from(texts: dict[str, str], defaults: Settings | None = None) -> Settings:
     """`defaults` with `texts` over them. Raises BadRequest that names every bad setting at once."""
-    spans, faults = _read(texts)
+    values, faults = _read(texts)
     if faults:
         raise BadRequest(
             f"{faults[0].field}: {faults[0].detail}",
@@ -56,7 +77,7 @@ def settings_from(texts: dict[str, str], defaults: Settings | None = None) -> Se
             field=faults[0].field,
             validations=faults,
         )
-    return _over(defaults or Settings(), spans)
+    return _over(defaults or Settings(), values)
 
 
 def settings_in_force(stored: dict[str, str], defaults: Settings) -> tuple[Settings, tuple[Validation, ...]]:
@@ -65,30 +86,37 @@ def settings_in_force(stored: dict[str, str], defaults: Settings) -> tuple[Setti
     Nobody is stopped by a row that was written by hand or by a newer release: it is passed over, and a TTL that cannot
     be read is none (domain.md 4.2).
     """
-    spans, faults = _read(stored)
+    values, faults = _read(stored)
     if any(fault.field == "workspace_ttl" for fault in faults):
-        spans["workspace_ttl"] = timedelta(0)
-    return _over(defaults, spans), faults
+        values["workspace_ttl"] = timedelta(0)
+    return _over(defaults, values), faults
 
 
-def _read(texts: dict[str, str]) -> tuple[dict[str, timedelta], tuple[Validation, ...]]:
-    spans, faults = {}, []
+def _read(texts: dict[str, str]) -> tuple[dict[str, timedelta | int], tuple[Validation, ...]]:
+    values: dict[str, timedelta | int] = {}
+    faults = []
     for name, text in texts.items():
         try:
-            spans[name] = check_setting(name, text)
+            values[name] = check_setting(name, text)
         except BadRequest as error:
             faults.append(Validation(name, str(error)))
-    return spans, tuple(faults)
+    return values, tuple(faults)
 
 
-def _over(defaults: Settings, spans: dict[str, timedelta]) -> Settings:
-    return Settings(**{name: spans.get(name, getattr(defaults, name)) for name in NAMES})
+def _over(defaults: Settings, values: Mapping[str, timedelta | int]) -> Settings:
+    known: Any = {name: values.get(name, getattr(defaults, name)) for name in NAMES}
+    return Settings(**known)
 
 
 def settings_as_texts(settings: Settings) -> dict[str, str]:
     """Every setting as the text that would give it; an empty text for a TTL of none."""
-    spans = {name: getattr(settings, name) for name in NAMES}
-    return {name: "" if name == "workspace_ttl" and not span else format_duration(span) for name, span in spans.items()}
+    return {name: _as_text(name, getattr(settings, name)) for name in NAMES}
+
+
+def _as_text(name: str, value: timedelta | int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "" if name == "workspace_ttl" and not value else format_duration(value)
 
 
 def _refused(name: str, reason: str) -> BadRequest:

@@ -43,7 +43,7 @@ def settle(
     for state in advance(chat.state, event, guards(chat, facts)):
         step = _enter(state, step, facts, moment, expired=event == "expire" and not steps)
         steps.append(step)
-    return steps or _announce(announced, _look_again(chat, facts, moment), facts, moment)
+    return steps or _announce(announced, _look_again(chat, announced[1], facts, moment), facts, moment)
 
 
 def _announce(announced: tuple[Chat, Facts | None], chat: Chat, facts: Facts | None, moment: Moment) -> list[Chat]:
@@ -87,6 +87,7 @@ def shown(chat: Chat, facts: Facts | None, now: datetime) -> tuple[object, ...]:
         facts.workspace.next if facts else None,
         build.id if build else None,
         job_status(build) if build else None,
+        build.queue if build else None,
         bound.lifecycle if bound else None,
         agent_link(agent, now, timedelta(0)) if agent else None,
     )
@@ -125,21 +126,26 @@ def _latest(facts: Facts | None) -> str | None:
     return None if facts is None or facts.build is None or facts.workspace.deleted else facts.build.id
 
 
-def _look_again(chat: Chat, facts: Facts | None, moment: Moment) -> Chat:
-    """A chat that stays where it is: idle follows the latest build, a restarted agent gets a new deadline."""
+def _look_again(chat: Chat, seen: Facts | None, facts: Facts | None, moment: Moment) -> Chat:
+    """A chat that stays where it is: idle follows the latest build, a turn or a restarted agent sets a new deadline."""
     if chat.state is State.IDLE:
         return replace(chat, build_id=_latest(facts))
     if chat.failure is not None and facts is not None:
         return replace(chat, failure=told_anew(chat.failure, facts))
+    if chat.state is State.CREATING and _queued(seen) and not _queued(facts):
+        return _until(chat, moment.limits.of(State.CREATING), moment.now)
     agent = selected_agent(facts) if facts else None
     if chat.state is not State.STARTING or agent is None or agent.started_at == chat.agent_started_at:
         return chat
     if not was_restarted(chat.agent_started_at, agent):
         return replace(chat, agent_started_at=agent.started_at)
     span = span_of(State.STARTING, agent, moment.limits)
-    return replace(
-        chat,
-        agent_started_at=agent.started_at,
-        deadline_at=moment.now + span,
-        deadline_ms=span // timedelta(milliseconds=1),
-    )
+    return _until(replace(chat, agent_started_at=agent.started_at), span, moment.now)
+
+
+def _until(chat: Chat, span: timedelta, now: datetime) -> Chat:
+    return replace(chat, deadline_at=now + span, deadline_ms=span // timedelta(milliseconds=1))
+
+
+def _queued(facts: Facts | None) -> bool:
+    return facts is not None and facts.build is not None and facts.build.queue is not None

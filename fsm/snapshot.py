@@ -6,12 +6,12 @@ from typing import Literal
 from msgspec import Struct
 
 from workspaced.fsm.chat import Cause, Chat, Failure
-from workspaced.fsm.facts import IN_FLIGHT, Agent, Facts, agent_link, agent_link_since, job_status
+from workspaced.fsm.facts import IN_FLIGHT, Agent, Facts, Queue, agent_link, agent_link_since, job_status
 from workspaced.fsm.selection import root_agents
 from workspaced.fsm.state import State
 from workspaced.fsm.values import JobStatus, Lifecycle, Link, Transition
 
-WaitingFor = Literal["provisioner", "build", "agents", "agent", "startup_scripts", "stop", "delete"]
+WaitingFor = Literal["queue", "provisioner", "build", "agents", "agent", "startup_scripts", "stop", "delete"]
 
 
 class WorkspaceView(Struct, frozen=True):
@@ -68,6 +68,8 @@ class Snapshot(Struct, frozen=True):
     typical: Typical | None = None
     first_agent: AgentView | None = None
     """When the agents did not say which of them it is (`selection_error`): the first of them, which is not bound."""
+    queue: Queue | None = None
+    """Where its build stands that waits for a limit; a push tells the place that it had when it joined."""
 
 
 _WAITING_FOR: dict[State, WaitingFor] = {
@@ -101,6 +103,7 @@ def take_snapshot(
         cause=chat.cause,
         typical=typical,
         first_agent=_view(first, now, default_timeout) if first else None,
+        queue=facts.build.queue if facts and facts.build and facts.build.queue and facts.build.queue.place else None,
     )
 
 
@@ -121,6 +124,8 @@ def _view(agent: Agent, now: datetime, default_timeout: timedelta) -> AgentView:
 
 
 def _waiting_for(chat: Chat, facts: Facts | None) -> WaitingFor | None:
+    if chat.state is State.CREATING and facts is not None and facts.build is not None and facts.build.queue:
+        return "queue"
     if chat.state is not State.IDLE:
         return _WAITING_FOR.get(chat.state)
     if facts is None or facts.build is None or job_status(facts.build) not in IN_FLIGHT:

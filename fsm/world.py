@@ -91,6 +91,8 @@ class World:
             self.applied.setdefault(row.input_key, []).append(row)
         for chat in loaded.chats:
             self._bind(chat)
+        self.queue = loaded.queue
+        """The queue of start builds, until it was looked at."""
         self.said = Said(now)
         self._changes = Changes()
         self._expected = {chat.id: chat.version for chat in loaded.chats}
@@ -101,7 +103,8 @@ class World:
 
     def limits(self, facts: Facts | None) -> Limits:
         """The deadlines in force for a workspace."""
-        return Limits(self.settings, self.templates.get(facts.workspace.template_id) if facts else None)
+        queued = facts is not None and facts.build is not None and facts.build.queue is not None
+        return Limits(self.settings, self.templates.get(facts.workspace.template_id) if facts else None, queued=queued)
 
     def facts_of(self, chat: Chat | None) -> Facts | None:
         """What is known of the chat's workspace."""
@@ -196,7 +199,10 @@ class World:
         facts, cause = self.facts_of(chat), chat.cause
         if cause is None:
             raise WorkspacedError
-        spent = self.now - source.entered_at if source.entered_at and source.state is not chat.state else timedelta(0)
+        since = source.entered_at
+        if source.state is State.CREATING and facts and facts.build and facts.build.released_at:
+            since = facts.build.released_at  # how long others' builds took is not typical of its own
+        spent = self.now - since if since and source.state is not chat.state else timedelta(0)
         return TransitionRow(
             chat_id=chat.id,
             version=chat.version,

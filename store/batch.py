@@ -5,12 +5,14 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from msgspec.structs import replace
+
 from workspaced.fsm.errors import Unavailable, VersionConflict, WorkspacedError
-from workspaced.fsm.rows import Changes, Loaded, Needs
+from workspaced.fsm.rows import Changes, Loaded, Needs, Queued, Turns
 from workspaced.fsm.state import MACHINE_VERSION
 from workspaced.store.queries import query
 from workspaced.store.refusals import in_a_batch
-from workspaced.store.rowset import changes_arguments, loaded_from
+from workspaced.store.rowset import changes_arguments, loaded_from, rows_from
 
 if TYPE_CHECKING:
     from workspaced.store.pool import Connection, Pool
@@ -39,6 +41,12 @@ async def load(connection: "Connection", needs: Needs) -> Loaded:
     return loaded_from(row)
 
 
+async def queue(connection: "Connection", turns: Turns) -> list[Queued]:
+    """The builds in the queue that `turns` asks for, oldest first."""
+    arguments = turns.workspaces, turns.per_owner, turns.per_template, turns.at_once
+    return rows_from(await connection.fetchval(query("queue"), *arguments), list[Queued])
+
+
 class PostgresBatch:
     """A transaction that holds the locks of `needs`; commits on a clean exit, rolls back on an exception."""
 
@@ -55,8 +63,15 @@ class PostgresBatch:
             async with AsyncExitStack() as stack:  # a failure in here gives the connection back
                 self._connection = await stack.enter_async_context(self._pool.acquire())
                 await stack.enter_async_context(self._connection.transaction())
-                (locked,) = await self._connection.fetch(query("lock"), *named_by(self._needs))
-                self.loaded = await load(self._connection, self._needs)
+                needs, queued = self._needs, []
+                if needs.turns is not None:
+                    await self._connection.execute(query("lock_queue"))
+                    queued = await queue(self._connection, needs.turns)
+                    before = await self._connection.fetch(query("applied_to"), needs.keys)
+                    needs = with_workspaces(needs, {row.workspace_id for row in queued} | {row["id"] for row in before})
+                (locked,) = await self._connection.fetch(query("lock"), *named_by(needs))
+                self.loaded = await load(self._connection, needs)
+                self.loaded.queue = queued
                 _check_locked(self.loaded, set(locked["workspaces"]), set(locked["chats"]))
                 self._stack = stack.pop_all()
         return self
@@ -95,6 +110,11 @@ class PostgresBatch:
         except WorkspacedError as error:
             self._failed = error
             raise
+
+
+def with_workspaces(needs: Needs, found: set[str]) -> Needs:
+    """`needs` and these workspaces."""
+    return replace(needs, workspaces=tuple(sorted({*needs.workspaces, *found})))
 
 
 def _check_locked(loaded: Loaded, workspaces: set[str], chats: set[str]) -> None:

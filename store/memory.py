@@ -11,13 +11,13 @@ import msgspec
 from workspaced.fsm.effects import ChatDeadline, SetTimer, WorkspaceExpiry
 from workspaced.fsm.errors import WorkspacedError
 from workspaced.fsm.facts import Agent, Build, Facts
-from workspaced.fsm.rows import Changes, Loaded, Needs, StaleRow, TransitionRow
+from workspaced.fsm.rows import Changes, Loaded, Needs, Queued, StaleRow, TransitionRow, Turns
 from workspaced.fsm.state import State
 from workspaced.fsm.template import Template
 from workspaced.store import catalogue
 from workspaced.store.pages import chat_page, cut, workspace_page
 from workspaced.store.port import SAMPLES, ChatPage, WorkspacePage
-from workspaced.store.twin_load import facts_of, load
+from workspaced.store.twin_load import facts_of, load, queue
 from workspaced.store.twin_tables import Tables, check_ids, stored
 from workspaced.store.twin_write import write
 
@@ -232,9 +232,20 @@ class MemoryStore:
         """Looks at every build."""
         for row in sorted(self.tables.builds.values(), key=lambda row: row.workspace_id):
             taken = row.started_at is not None
-            since, limit = (row.started_at, started_by) if taken else (row.requested_at, requested_by)
-            if row.completed_at is None and not row.error and (limit is None or (since is not None and since <= limit)):
+            since, limit = (
+                (row.started_at, started_by) if taken else (row.released_at or row.requested_at, requested_by)
+            )
+            unfinished = row.completed_at is None and not row.error and row.queue is None
+            if unfinished and (limit is None or (since is not None and since <= limit)):
                 yield row
+
+    async def queue(self, turns: Turns) -> list[Queued]:
+        """Looks at every build."""
+        return queue(self.tables, turns)
+
+    async def queue_length(self) -> int:
+        """Looks at every build."""
+        return sum(row.queue is not None for row in self.tables.builds.values())
 
     async def connected_agents(self) -> AsyncGenerator[Agent, None]:
         """Looks at the agents of every live workspace's latest build."""

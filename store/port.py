@@ -8,7 +8,7 @@ from typing import Protocol
 from workspaced.fsm.chat import Chat
 from workspaced.fsm.effects import SetTimer
 from workspaced.fsm.facts import Agent, Build, Facts
-from workspaced.fsm.rows import Changes, Loaded, Needs, StaleRow, TransitionRow
+from workspaced.fsm.rows import Changes, Loaded, Needs, Queued, StaleRow, TransitionRow, Turns
 from workspaced.fsm.state import State
 from workspaced.fsm.template import Template
 
@@ -57,6 +57,8 @@ class Store(Protocol):
     def batch(self, needs: Needs) -> AbstractAsyncContextManager[Batch]:
         """One transaction over the rows that `needs` names: locked, then loaded; commit on a clean exit.
 
+        With `needs.turns` the queue is locked first; workspaces found in it, and those that the inputs moved when they
+        were applied before, belong to what is named.
         Workspaces are locked in id order, then chats in id order, then templates (shared). Raises VersionConflict on
         entry when a row came to a locked workspace while the locks were waited for.
         """
@@ -143,6 +145,12 @@ class Store(Protocol):
         With the times only those that nobody has taken and that were requested by the one, and those that were taken
         by the other.
         """
+
+    async def queue(self, turns: Turns) -> list[Queued]:
+        """What a batch with these turns would load of the queue, without its lock."""
+
+    async def queue_length(self) -> int:
+        """How many builds wait in the queue."""
 
     def connected_agents(self) -> AsyncGenerator[Agent, None]:
         """Agents of latest builds whose link is connected; holds a connection as `timers` does."""

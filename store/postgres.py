@@ -9,11 +9,11 @@ import asyncpg
 
 from workspaced.fsm.effects import ChatDeadline, SetTimer, WorkspaceExpiry
 from workspaced.fsm.facts import Agent, Build
-from workspaced.fsm.rows import Loaded, Needs, StaleRow, TransitionRow
+from workspaced.fsm.rows import Loaded, Needs, Queued, StaleRow, TransitionRow, Turns
 from workspaced.fsm.state import State
 from workspaced.fsm.template import Template
 from workspaced.store import catalogue
-from workspaced.store.batch import PostgresBatch, load
+from workspaced.store.batch import PostgresBatch, load, queue
 from workspaced.store.errors import StoreAway
 from workspaced.store.migrations import check_schema
 from workspaced.store.pages import chat_page, cut, facts_of, workspace_page
@@ -198,6 +198,17 @@ class PostgresStore:
         async with aclosing(self._stream("unfinished_builds", requested_by, started_by)) as rows:
             async for row in rows:
                 yield rows_from(row["row"], Build)
+
+    async def queue(self, turns: Turns) -> list[Queued]:
+        """One statement."""
+        with in_our_words():
+            async with self.pool.acquire() as connection:
+                return await queue(connection, turns)
+
+    async def queue_length(self) -> int:
+        """The partial index of unfinished builds."""
+        with in_our_words():
+            return int(await self.pool.fetchval(query("queue_length")))
 
     async def connected_agents(self) -> AsyncGenerator[Agent, None]:
         """All of them."""

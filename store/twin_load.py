@@ -1,16 +1,23 @@
-"""The twin's `load`, as `sql/queries/load.sql` does it."""
+"""The twin's `load` and `queue`, as `sql/queries/load.sql` and `queue.sql` do it."""
+
+from collections import Counter
 
 import msgspec
 
 from workspaced.fsm.facts import Facts
-from workspaced.fsm.rows import Loaded, Needs
+from workspaced.fsm.rows import Loaded, Needs, Queued, Turns
+from workspaced.fsm.settings import Settings, settings_in_force
 from workspaced.store.twin_tables import Tables, check_ids
 
 
 def load(tables: Tables, needs: Needs) -> Loaded:
     """All that `needs` names, each kind sorted by id."""
     check_ids(*needs.workspaces, *needs.chats, *needs.templates, *(chat for chat, _ in needs.requests))
-    named = {*needs.workspaces}
+    queued = queue(tables, needs.turns) if needs.turns else []
+    named = {*needs.workspaces, *(row.workspace_id for row in queued)}
+    if needs.turns:
+        moved = (row for row in tables.transitions.values() if row.input_key in needs.keys)
+        named |= {row.workspace_id for row in moved if row.workspace_id}
     named |= {row.workspace_id for row in tables.chats.values() if row.id in needs.chats and row.workspace_id}
     named |= {row.workspace_id for row in tables.agents.values() if row.connection in needs.connections}
     workspaces = [tables.workspaces[key] for key in sorted(named) if key in tables.workspaces]
@@ -43,7 +50,48 @@ def load(tables: Tables, needs: Needs) -> Loaded:
             key=lambda row: (row.chat_id, row.version),
         ),
         departures=[tables.departures[key] for key in sorted(needs.connections) if key in tables.departures],
+        queue=queued,
     )
+
+
+def queue(tables: Tables, turns: Turns) -> list[Queued]:
+    """What `turns` asks for, oldest first."""
+    defaults = Settings(builds_per_owner=turns.per_owner, builds_per_template=turns.per_template)
+    settings, _ = settings_in_force(tables.settings, defaults)
+    per_owner, per_template = settings.builds_per_owner, settings.builds_per_template
+    running: Counter[str] = Counter()
+    places: Counter[str] = Counter()
+    waiting = []
+    for build in tables.builds.values():
+        if build.transition == "start" and not build.completed_at and not build.error and not build.foreign:
+            workspace = tables.workspaces[build.workspace_id]
+            if build.queue is None:
+                running.update((workspace.owner_id, workspace.template_id))
+            else:
+                waiting.append((build.requested_at, build.id, workspace))
+    found, fit = [], 0
+    for _, build_id, workspace in sorted(waiting, key=lambda one: one[:2]):
+        owner, template = workspace.owner_id, workspace.template_id
+        places.update((owner, template))
+        row = Queued(
+            workspace_id=workspace.id,
+            build_id=build_id,
+            owner_id=owner,
+            template_id=template,
+            per_owner=per_owner,
+            per_template=per_template,
+            owner_running=running[owner],
+            template_running=running[template],
+            owner_place=places[owner],
+            template_place=places[template],
+        )
+        fits = not (per_owner and running[owner] >= per_owner) and not (
+            per_template and running[template] >= per_template
+        )
+        fit += fits
+        if (fits and fit <= turns.at_once) or workspace.id in turns.workspaces:
+            found.append(row)
+    return found
 
 
 def facts_of(tables: Tables, workspace_id: str | None) -> Facts | None:

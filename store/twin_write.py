@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from typing import TypeVar
 
 from workspaced.fsm.errors import VersionConflict
-from workspaced.fsm.facts import Agent, Build, Workspace
+from workspaced.fsm.facts import Agent, Build, Workspace, job_status
 from workspaced.fsm.rows import Changes, ChatWrite, InputRow
 from workspaced.store.twin_tables import Tables, check_chat, check_ids, refuse, stored
 
@@ -51,6 +51,9 @@ def _write_build(tables: Tables, row: Build) -> None:
         same = (former.workspace_id, former.build_number) == (row.workspace_id, row.build_number)
         refuse(not same, "this id is another build's")
     refuse(row.build_number < 1, "builds_build_number_check")
+    refuse(
+        row.queue is not None and (row.transition, job_status(row)) != ("start", "pending"), "builds_queued_is_pending"
+    )
     for other in tables.builds.values():
         if other.id != row.id and other.workspace_id == row.workspace_id:
             _unique(other.build_number != row.build_number, "builds_workspace_id_build_number_key")

@@ -33,6 +33,7 @@ from workspaced.fsm.commands import COMMANDS, Command, Owner, Verb
 from workspaced.fsm.effects import (
     ChatDeadline,
     JobLimit,
+    QueueTurn,
     WorkspaceExpiry,
 )
 from workspaced.fsm.events import (
@@ -45,7 +46,7 @@ from workspaced.fsm.events import (
 )
 from workspaced.fsm.facts import Agent, Build, Facts, Workspace
 from workspaced.fsm.inputs import Ask, Input, WorkspaceEvent
-from workspaced.fsm.needs import names_asked
+from workspaced.fsm.needs import names_asked, needs_of
 from workspaced.fsm.reach import selected_agent
 from workspaced.fsm.rows import Changes, Departure, InputRow, Loaded, StaleRow, TransitionRow
 from workspaced.fsm.settings import Settings
@@ -54,6 +55,8 @@ from workspaced.fsm.state import State
 from workspaced.fsm.template import Template, TemplateVersion
 from workspaced.fsm.values import JobStatus, Lifecycle, Transition
 from workspaced.fsm.world import World
+from workspaced.store.twin_load import queue
+from workspaced.store.twin_tables import Tables
 
 
 @dataclass
@@ -167,6 +170,8 @@ class Stage:
     def take(self, *items: Input) -> Step:
         """One batch."""
         world = self.world()
+        turns = needs_of(items, self.settings).turns
+        world.queue = queue(Tables(workspaces=self.workspaces, builds=self.builds), turns) if turns else []
         names_asked_by(self, world, items)
         for item in items:
             apply(world, item)
@@ -331,6 +336,12 @@ class Stage:
         build = self.build
         word = status or ("pending" if build.started_at is None else "running")
         return self.take(self.item(JobLimit(build.workspace_id, build.job_id, word)))
+
+    def turn(self, *workspaces: str) -> Step:
+        """The queue is looked at, for the workspaces' builds or the chat's."""
+        asked = workspaces or (self.workspace.id,)
+        builds = [self.facts_of(key).build for key in asked]
+        return self.take(*(self.item(QueueTurn(row.workspace_id, row.id)) for row in builds if row))
 
     def ttl(self) -> Step:
         """The workspace's TTL is over."""

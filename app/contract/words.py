@@ -63,8 +63,8 @@ FIELDS: Final[dict[str, str]] = {
     "error": "what went wrong and what to do, for a person",
     "JobReport.error": "with `failed`: why, for the workspace's users; cut at 4,096 characters",
     "error_code": "a word for programs; `INSUFFICIENT_QUOTA` is one the engine knows",
-    "event": "a command's verb, an event's kind (`job.running`), `deadline`, `ttl`, `limit`, `resync` or `cleanup`; "
-    "new ones may come",
+    "event": "a command's verb, an event's kind (`job.running`), `deadline`, `ttl`, `limit`, `queue`, `resync` or "
+    "`cleanup`; new ones may come",
     "exit_code": "of the script that ended",
     "external": "somebody else starts it, on a host of their own",
     "failure": "why the chat failed; null in every other state",

@@ -17,7 +17,7 @@ PROGRAM = Path(__file__).parent / "doomed.py"
 
 @asynccontextmanager
 async def doomed(
-    stack: Stack, moment: str = "", end: str = "die", number: int = 1
+    stack: Stack, moment: str = "", end: str = "die", number: int = 1, **settings: int
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """An engine process that dies by SIGKILL: its own, or ours at the end of the block."""
     process = await asyncio.create_subprocess_exec(
@@ -32,7 +32,7 @@ async def doomed(
     )
     assert process.stdin
     assert process.stdout
-    process.stdin.write(msgspec.json.encode(stack.config(workspace_ttl=TTL)))
+    process.stdin.write(msgspec.json.encode(stack.config(workspace_ttl=TTL, **settings)))
     process.stdin.close()
     try:
         async with asyncio.timeout(LIMIT):

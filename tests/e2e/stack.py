@@ -92,7 +92,7 @@ class Stack:
 
     # --- engines ------------------------------------------------------------------------------------------------------
 
-    def config(self, at: str = "", dsn: str = "", **settings: timedelta) -> ServeConfig:
+    def config(self, at: str = "", dsn: str = "", **settings: Any) -> ServeConfig:  # noqa: ANN401  # as Settings has them
         """An engine's, with deadlines of its own; `at`: another way to NATS, `dsn`: another one to Postgres."""
         who = self.server.roles["engine"]
         return ServeConfig(
@@ -108,7 +108,12 @@ class Stack:
         )
 
     async def engine(
-        self, moments: Moments | None = None, *, at: str = "", dsn: str = "", **settings: timedelta
+        self,
+        moments: Moments | None = None,
+        *,
+        at: str = "",
+        dsn: str = "",
+        **settings: Any,  # noqa: ANN401  # as Settings has them
     ) -> Server:
         """A running one, as `config` has it; it is stopped at the end of the test if not before."""
         engine = Server(self.config(at, dsn, **settings), moments)

@@ -13,7 +13,7 @@ from workspaced.app.given import BadSetting
 from workspaced.app.sources import Sources, default_folder
 from workspaced.app.variables import VARIABLES
 from workspaced.fsm.errors import Unavailable
-from workspaced.fsm.settings import NAMES, Settings
+from workspaced.fsm.settings import COUNTS, NAMES, Settings
 
 SERVERS = {"NATS_URL": "nats://there:4222", "DATABASE_URL": "postgresql://there/db"}
 
@@ -37,10 +37,11 @@ def test_an_engine_on_servers_of_ones_own() -> None:
 
 def test_every_stored_setting_has_a_variable() -> None:
     """`WORKSPACED_<NAME IN CAPITALS>` sets the default under the stored value, for each of them."""
-    environ = SERVERS | {f"WORKSPACED_{name.upper()}": "1h2m3s" for name in NAMES}
+    given = {name: "7" if name in COUNTS else "1h2m3s" for name in NAMES}
+    environ = SERVERS | {f"WORKSPACED_{name.upper()}": text for name, text in given.items()}
     config = serve_config(Sources({}, environ))
 
-    assert {getattr(config.defaults, name) for name in NAMES} == {timedelta(hours=1, minutes=2, seconds=3)}
+    assert {getattr(config.defaults, name) for name in NAMES} == {timedelta(hours=1, minutes=2, seconds=3), 7}
 
 
 def test_a_flag_wins_over_the_environment() -> None:

@@ -5,7 +5,15 @@ from datetime import timedelta
 import pytest
 
 from workspaced.fsm.errors import BadRequest
-from workspaced.fsm.settings import NAMES, Settings, check_setting, settings_as_texts, settings_from, settings_in_force
+from workspaced.fsm.settings import (
+    COUNTS,
+    NAMES,
+    Settings,
+    check_setting,
+    settings_as_texts,
+    settings_from,
+    settings_in_force,
+)
 
 DEFAULTS = {
     "creating_deadline": "10m",
@@ -18,6 +26,9 @@ DEFAULTS = {
     "workspace_ttl": "",
     "job_pending_limit": "30m",
     "job_running_limit": "1h",
+    "queue_deadline": "30m",
+    "builds_per_owner": "0",
+    "builds_per_template": "0",
 }
 
 
@@ -33,12 +44,14 @@ def test_each_can_be_set(name: str) -> None:
     """The others keep what they have."""
     base = settings_from({"binding_deadline": "7s"})
 
-    changed = settings_from({name: "90s"}, base)
+    text, value = ("7", 7) if name in COUNTS else ("90s", timedelta(seconds=90))
+    changed = settings_from({name: text}, base)
 
-    assert getattr(changed, name) == timedelta(seconds=90)
+    assert getattr(changed, name) == value
     assert all(getattr(changed, other) == getattr(base, other) for other in NAMES if other != name)
 
 
+COUNTS_REFUSED = ["", "-1", "1.5", "10s", "1000001", "³"]
 REFUSED = [
     ("workspace_ttl", "-1h", "duration must be non-negative"),
     ("workspace_ttl", "soon", 'invalid duration "soon": not a duration'),
@@ -46,6 +59,7 @@ REFUSED = [
     ("creating_deadline", "0s", "must be longer than zero: a waiting state always has a deadline"),
     ("creating_deadline", "-1s", "duration must be non-negative"),
     ("creating_deadline", "", 'invalid duration "": not a duration'),
+    *(("builds_per_owner", text, "must be a whole number from 0 to 1000000; 0: no limit") for text in COUNTS_REFUSED),
 ]
 
 

@@ -161,7 +161,7 @@ HARMLESS: dict[str, Change] = {
     "input: may be null": lambda c: fields(c, "LogsRequest").update(
         after={"anyOf": [fields(c, "LogsRequest")["after"], {"type": "null"}], "default": 0}
     ),
-    "output: field added": lambda c: add(c, "Snapshot", queue={"type": "integer"}),
+    "output: field added": lambda c: add(c, "Snapshot", mood={"type": "integer"}),
     "output: always there now": lambda c: required(c, "Snapshot").append("typical"),
     "output: never null any more": lambda c: fields(c, "Reply").update(build_id={"type": "string", "default": None}),
     "output: open word": lambda c: fields(c, "Failure")["code"]["enum"].append("no_disk"),

@@ -2,9 +2,9 @@
 -- Builds that others began have no job of ours: only those with a recorded `publish_job` count. Inputs of no stream
 -- are published at once, those since $2 perhaps not yet.
 with lost as materialized (
-    select b.id, b.workspace_id, b.job_id, b.requested_at
+    select b.id, b.workspace_id, b.job_id, coalesce(b.released_at, b.requested_at) as requested_at
     from workspaced.builds as b
-    where b.completed_at is null and b.error = '' and b.started_at is null and b.canceled_at is null
+    where b.completed_at is null and b.error = '' and b.started_at is null and b.canceled_at is null and b.queue is null
         and not exists (select from audit_jobs as j where j.job_id = b.job_id)
 ),
 recorded as (

@@ -25,18 +25,19 @@ builds_written as (
         id, workspace_id, build_number, transition, job_id, requested_at, provisioner, template_version_id,
         prior_version_id, prior_build_id, preset_id, parameters, initiator, request_id, worker, attempt, error,
         error_code, retryable, quota, reported, started_at, canceled_at, completed_at, limited, "foreign", agents_told,
-        ready_at, agent_secret_hash
+        ready_at, agent_secret_hash, queue, released_at
     )
     select
         id, workspace_id, build_number, transition, job_id, requested_at, provisioner, template_version_id,
         prior_version_id, prior_build_id, preset_id, parameters, initiator, request_id, worker, attempt, error,
         error_code, retryable, quota, reported, started_at, canceled_at, completed_at, limited, "foreign", agents_told,
-        ready_at, agent_secret_hash
+        ready_at, agent_secret_hash, queue, released_at
     from json_populate_recordset(null::workspaced.builds, $2::json)
     on conflict (id) do update set (
         transition, job_id, requested_at, provisioner, template_version_id, prior_version_id, prior_build_id,
         preset_id, parameters, initiator, request_id, worker, attempt, error, error_code, retryable, quota,
-        reported, started_at, canceled_at, completed_at, limited, "foreign", agents_told, ready_at, agent_secret_hash
+        reported, started_at, canceled_at, completed_at, limited, "foreign", agents_told, ready_at, agent_secret_hash,
+        queue, released_at
     ) = row (
         -- Null, and so refused, for an id that another build has: ids come from outside and must not overwrite.
         case when builds.workspace_id = excluded.workspace_id and builds.build_number = excluded.build_number
@@ -47,7 +48,7 @@ builds_written as (
         excluded.error, excluded.error_code, excluded.retryable, excluded.quota, excluded.reported,
         excluded.started_at, excluded.canceled_at, excluded.completed_at, excluded.limited, excluded."foreign",
         excluded.agents_told,
-        excluded.ready_at, excluded.agent_secret_hash
+        excluded.ready_at, excluded.agent_secret_hash, excluded.queue, excluded.released_at
     )
 ),
 agents_written as (
