@@ -140,7 +140,7 @@ class Store(Protocol):
     def unfinished_builds(
         self, *, requested_by: datetime | None = None, started_by: datetime | None = None
     ) -> AsyncGenerator[Build, None]:
-        """Builds whose job is pending, running or canceling; holds a connection as `timers` does.
+        """Builds whose job is pending, running or canceling, without those in the queue; as `timers` in all else.
 
         With the times only those that nobody has taken and that were requested by the one, and those that were taken
         by the other.

@@ -67,7 +67,7 @@ class StoredChats(Chats):
         return step
 
     async def _stored(self, items: tuple[Input, ...]) -> Changes:
-        async with self.place.store.batch(needs_of(items)) as batch:
+        async with self.place.store.batch(needs_of(items, self.stage.settings)) as batch:
             world = World(batch.loaded, self.stage.now, copy.deepcopy(self.stage.ids), self.stage.settings)
             if asked := names_asked(world, items):
                 world.taken = await batch.taken_names(asked)
