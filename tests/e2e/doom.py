@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,11 @@ PROGRAM = Path(__file__).parent / "doomed.py"
 
 @asynccontextmanager
 async def doomed(
-    stack: Stack, moment: str = "", end: str = "die", number: int = 1, **settings: int
+    stack: Stack,
+    moment: str = "",
+    end: str = "die",
+    number: int = 1,
+    **settings: Any,  # noqa: ANN401  # as Settings has them
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """An engine process that dies by SIGKILL: its own, or ours at the end of the block."""
     process = await asyncio.create_subprocess_exec(
