@@ -111,6 +111,7 @@ def provisioner_config(
         root=Path(root) if root else sources.folder / WORKSPACES,
         tag=tag,
         end_agents=end_agents,
+        by_tag=chosen.pop("by_tag") == "yes",
         drain_limit=_of(sources, ["drain_limit"])["drain_limit"],
         **chosen,
     )

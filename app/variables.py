@@ -147,6 +147,7 @@ PROVISIONER: Final = (
     Variable("cancel_grace", _s(minutes=10), "what a canceled job gets to end by itself", "provisioner"),
     Variable("log_flush", _s(milliseconds=250), "how often build logs are sent", "provisioner"),
     Variable("startup_script_timeout", _s(), "after it an agent reports `start_timeout`; 0: never", "provisioner", 0),
+    Variable("by_tag", "no", "name the tag in each report, so that NATS checks it", "provisioner", words=("no", "yes")),
     Variable("agent_limits", "", "of each agent's processes, as setrlimit has them: nofile=99,nproc=50", "provisioner"),
     Variable("stop_grace", _s(seconds=10), "what processes get between SIGTERM and SIGKILL", "provisioner"),
 )  # fmt: skip

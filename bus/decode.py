@@ -105,7 +105,8 @@ def _build_created(stored: Stored, subject: subjects.BuildCreatedSubject) -> Inp
 def _job(stored: Stored, subject: subjects.JobEventSubject) -> Input:
     report: JobReport = decode_event(stored.body, JobReport)
     event = JobChanged(subject.status, report)  # type: ignore[arg-type]  # parse let none but the known through
-    return _input(stored, WorkspaceEvent(subject.workspace_id, event), report.id, report.at)
+    told = WorkspaceEvent(subject.workspace_id, event, provisioner=subject.provisioner)
+    return _input(stored, told, report.id, report.at)
 
 
 def _agent(stored: Stored, subject: subjects.AgentEventSubject) -> Input:

@@ -62,7 +62,10 @@ class JobInHand:
     another provisioner may have the job; the handler's task is cancelled and nothing more is published.
     """
 
-    def __init__(self, nc: Client, ids: JobIds | Job, *, attempt: int, worker: str, log_flush: timedelta) -> None:
+    def __init__(
+        self, nc: Client, ids: JobIds | Job, *, attempt: int, worker: str, log_flush: timedelta, tag: str | None = None
+    ) -> None:
+        """With `tag` reports are said in its name, which NATS then checks."""
         self.attempt = attempt
         self.canceled = asyncio.Event()
         self.lost = asyncio.Event()
@@ -74,6 +77,7 @@ class JobInHand:
         self._nc = nc
         self._ids = ids
         self._worker = worker
+        self._tag = tag
         self.build_log = BuildLog(nc, ids.workspace.id, ids.build_id, attempt=attempt, flush=log_flush)
 
     @property
@@ -98,7 +102,7 @@ class JobInHand:
             attempt=self.attempt,
             **more,
         )
-        subject = subjects.job_event(self.workspace_id, status)
+        subject = subjects.job_event(self.workspace_id, status, self._tag)
         await publish_until_stored(self._nc, subject, msgspec.json.encode(report), report.id)
 
     async def tell_again(self) -> None:

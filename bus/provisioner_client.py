@@ -51,8 +51,13 @@ class ProvisionerClient:
         cancel_grace: timedelta = timedelta(minutes=10),
         extend: timedelta | None = None,
         moments: Moments | None = None,
+        by_tag: bool = False,
     ) -> None:
-        """`worker` defaults to host and pid; `extend` to a third of the lease, which the tag's consumer knows."""
+        """`worker` defaults to host and pid; `extend` to a third of the lease, which the tag's consumer knows.
+
+        `by_tag`: reports name the tag in their subject, for a user that may speak for this tag alone.
+        """
+        self._said_by = tag if by_tag else None
         self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"[:256]
         self.in_hand: dict[str, JobInHand] = {}
         self._nc = nc
@@ -156,7 +161,12 @@ class ProvisionerClient:
             former.lost.set()  # given away again by the server, to us as it happens: the former lease is over
             await former.ended.wait()
         hand = JobInHand(
-            self._nc, ids, attempt=msg.metadata.num_delivered, worker=self.worker, log_flush=self._log_flush
+            self._nc,
+            ids,
+            attempt=msg.metadata.num_delivered,
+            worker=self.worker,
+            log_flush=self._log_flush,
+            tag=self._said_by,
         )
         self.in_hand[ids.job_id] = hand
         try:

@@ -108,14 +108,15 @@ def build_created(workspace_id: str) -> str:
     return f"ws.event.{_id(workspace_id, 'workspace_id')}.build.created"
 
 
-def job_event(workspace_id: str, status: str) -> str:
-    """`ws.event.<workspace_id>.job.<status>`: a provisioner's report."""
-    return f"ws.event.{_id(workspace_id, 'workspace_id')}.job.{_word(status, JOB_STATUSES, 'status')}"
+def job_event(workspace_id: str, status: str, provisioner: str | None = None) -> str:
+    """`ws.event.<workspace_id>.job.<status>`: a provisioner's report; with its tag behind it where NATS checks that."""
+    subject = f"ws.event.{_id(workspace_id, 'workspace_id')}.job.{_word(status, JOB_STATUSES, 'status')}"
+    return subject if provisioner is None else f"{subject}.{_tag(provisioner)}"
 
 
 def job_events(workspace_id: str) -> str:
-    """`ws.event.<workspace_id>.job.*`: all reports on the workspace's jobs."""
-    return f"ws.event.{_id(workspace_id, 'workspace_id')}.job.*"
+    """`ws.event.<workspace_id>.job.>`: all reports on the workspace's jobs."""
+    return f"ws.event.{_id(workspace_id, 'workspace_id')}.job.>"
 
 
 def agent_event(workspace_id: str, agent_id: str, kind: str) -> str:
@@ -240,10 +241,11 @@ class BuildCreatedSubject(Struct, frozen=True):
 
 
 class JobEventSubject(Struct, frozen=True):
-    """`ws.event.<workspace_id>.job.<status>`."""
+    """`ws.event.<workspace_id>.job.<status>`, or with the tag of who says it, `….<status>.<provisioner>`."""
 
     workspace_id: str
     status: str
+    provisioner: str | None = None
 
 
 class AgentEventSubject(Struct, frozen=True):
@@ -377,6 +379,7 @@ def _forms(*pairs: tuple[str, Callable[..., Subject]]) -> dict[str, list[tuple[l
 _FORMS: Final = _forms(
     ("ws.cmd.*.*", CommandSubject),
     ("ws.event.*.job.*", JobEventSubject),
+    ("ws.event.*.job.*.*", JobEventSubject),
     ("ws.event.*.agent.*.*", AgentEventSubject),
     ("ws.event.*.build.created", BuildCreatedSubject),
     ("ws.due.*.*", DueSubject),

@@ -95,6 +95,8 @@ def _event(world: World, item: Input, told: WorkspaceEvent) -> None:
     facts = world.facts.get(told.workspace_id)
     if facts is None:
         raise UndecodableMessage("unknown_workspace", told.workspace_id)
+    if told.provisioner is not None and facts.build is not None and facts.build.provisioner != told.provisioner:
+        raise UndecodableMessage("mismatch", f"provisioner: the build is one of {facts.build.provisioner}")
     match told.event:
         case JobChanged() as event:
             merged, kind = merge_job(facts, event, item.at), f"job.{event.status}"

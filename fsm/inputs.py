@@ -16,6 +16,8 @@ class WorkspaceEvent(Struct, frozen=True):
     event: JobChanged | BuildCreated | AgentEvent
     agent_id: str | None = None
     """Whose event it is; the subject names it, for agents' events only."""
+    provisioner: str | None = None
+    """Of a job report the tag of who says it, where the subject names one and so NATS has checked it."""
 
 
 class Ask(Struct, frozen=True):

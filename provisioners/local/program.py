@@ -35,6 +35,8 @@ class ProvisionerConfig(Struct, frozen=True):
     """What jobs in hand get to finish when the provisioner is told to end."""
     startup_script_timeout: timedelta = timedelta(0)
     stop_grace: timedelta = timedelta(seconds=10)
+    by_tag: bool = False
+    """Reports name the tag in their subject; its user may say no others."""
     agent_limits: str = ""
     """As `limits.parse_limits` reads it."""
     job_extend: timedelta | None = None
@@ -81,6 +83,7 @@ async def _serve(config: ProvisionerConfig, provisioner: LocalProvisioner, told:
         log_flush=config.log_flush,
         cancel_grace=config.cancel_grace,
         extend=config.job_extend,
+        by_tag=config.by_tag,
     )
 
     async def trouble(error: Exception) -> None:

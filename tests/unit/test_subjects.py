@@ -25,6 +25,13 @@ built = st.one_of(
         st.sampled_from(sorted(subjects.JOB_STATUSES)),
     ),
     st.tuples(
+        st.just(subjects.job_event),
+        st.just(subjects.JobEventSubject),
+        ids,
+        st.sampled_from(sorted(subjects.JOB_STATUSES)),
+        tags,
+    ),
+    st.tuples(
         st.just(subjects.agent_event),
         st.just(subjects.AgentEventSubject),
         ids,
@@ -85,7 +92,7 @@ def test_dead_is_total_and_legal(text: str) -> None:
         (f"ws.event.{WORKSPACE}.job.exploded", "unknown_kind"),
         (f"ws.event.{WORKSPACE}.agent.{AGENT}.sneezed", "unknown_kind"),
         (f"ws.event.{WORKSPACE}.build.destroyed", "unknown_kind"),
-        (f"ws.event.{WORKSPACE}.job.running.twice", "unknown_kind"),
+        (f"ws.event.{WORKSPACE}.job.running.local.twice", "unknown_kind"),
         (f"ws.cmd.{CHAT}.explode", "unknown_kind"),
         ("ws.sys.reboot", "unknown_kind"),
         ("ws.nothing", "unknown_kind"),

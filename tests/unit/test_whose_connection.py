@@ -3,14 +3,15 @@
 import pytest
 from msgspec.structs import replace
 
-from tests.builders import AGENT, NOW, WORKSPACE, CountedIds, a_build, a_workspace, an_agent, an_id
+from tests.builders import AGENT, NOW, WORKSPACE, CountedIds, a_build, a_job_report, a_workspace, an_agent, an_id
 from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.apply import apply
 from workspaced.fsm.builds import Wish, begin_build
 from workspaced.fsm.effects import PublishJob, RevokeAgents
+from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.events import ConnectionLost
 from workspaced.fsm.facts import Facts
-from workspaced.fsm.inputs import Input
+from workspaced.fsm.inputs import Input, WorkspaceEvent
 from workspaced.fsm.rows import Loaded
 from workspaced.fsm.settings import Settings
 from workspaced.fsm.world import World
@@ -65,3 +66,29 @@ def test_a_start_build_has_a_secret_and_the_next_build_revokes_it() -> None:
         RevokeAgents(WORKSPACE, second.build.id)
     ]
     assert repr(secrets) == "AgentSecrets(...)"
+
+
+@pytest.mark.parametrize("tag", [None, "local"])
+def test_a_report_of_the_builds_own_provisioner_counts(tag: str | None) -> None:
+    """Named by NATS, or by nobody where one user speaks for all tags."""
+    world = World(Loaded(workspaces=[a_workspace()], builds=[a_build()]), NOW, CountedIds(), Settings())
+    apply(world, a_report(tag))
+
+    build = world.facts[WORKSPACE].build
+    assert build is not None
+    assert build.reported == "failed"
+
+
+def test_a_report_of_another_tags_provisioner_does_not() -> None:
+    """Whatever ids it has come by."""
+    world = World(Loaded(workspaces=[a_workspace()], builds=[a_build()]), NOW, CountedIds(), Settings())
+    with pytest.raises(UndecodableMessage) as refused:
+        apply(world, a_report("gpu"))
+
+    assert refused.value.reason == "mismatch"
+
+
+def a_report(tag: str | None) -> Input:
+    """Of the build's failure."""
+    told = WorkspaceEvent(WORKSPACE, a_job_report(a_build(), "failed"), provisioner=tag)
+    return Input("k", "i", NOW, NOW, "ws.event", told)
