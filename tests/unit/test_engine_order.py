@@ -37,6 +37,7 @@ class Bus:
         self.holding = False
         """Nothing is answered for now."""
         self.said = asyncio.Event()
+        self.stats = {"reconnects": 0}
 
     def new_inbox(self) -> str:
         """Any."""
@@ -117,7 +118,8 @@ async def test_nothing_is_acknowledged_before_all_is_stored(place: Place) -> Non
     """An engine that dies meanwhile gets the input again."""
     place.bus.holding = True
     work = asyncio.create_task(place.engine.work([INPUT]))
-    await place.bus.said.wait()
+    said = asyncio.create_task(place.bus.said.wait())
+    await asyncio.wait({work, said}, return_when=asyncio.FIRST_COMPLETED)
     before = list(place.log)
     place.bus.holding = False
     place.bus.answer()
