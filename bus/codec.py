@@ -126,7 +126,10 @@ def _fault(message: str, body: bytes) -> tuple[str | None, str]:
 
 def _first_that_is_no_text(body: bytes, path: str) -> str:
     """The key under `path` whose value is no text; msgspec does not tell which of a mapping's values is wrong."""
-    value = msgspec.json.decode(body)
+    try:
+        value = msgspec.json.decode(body)
+    except (ValueError, RecursionError):  # the fault was found before the body's end, which is no JSON either
+        return "?"
     for name in path.split("."):
         value = value.get(name, {}) if isinstance(value, dict) else {}
     entries = value.items() if isinstance(value, dict) else ()

@@ -55,7 +55,7 @@ def _check(path: Path) -> int:
 
     try:
         found = breaks(msgspec.json.decode(path.read_bytes()), document())
-    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, AttributeError):
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         raise click.UsageError(f"{path} is no AsyncAPI document of workspaced") from None
     for each in found:
         click.echo(f"{each.where}: {each.what}")

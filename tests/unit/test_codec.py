@@ -160,3 +160,12 @@ def test_a_bad_template(body: bytes, code: str, field: str) -> None:
         decode_template(body, an_id(9))
 
     assert (code, field) == (caught.value.code, caught.value.field)
+
+
+@pytest.mark.parametrize("rest", [b"", b',"x":' + b"[" * 5000], ids=["cut off", "nested without end"])
+def test_a_fault_in_a_body_that_is_no_json_either(rest: bytes) -> None:
+    """The fault is found before the end is read; looking for its place must not fail on the rest."""
+    with pytest.raises(UndecodableMessage) as caught:
+        decode_event(b'{"settings":{"a":1}' + rest, PutSettings)
+
+    assert str(caught.value) == "bad_body: settings.?: expected `str`, got `int`"
