@@ -8,7 +8,7 @@ LINKS  := build/.linked
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench chaos docs lock link clean
+.PHONY: help demo test check fix bench chaos fuzz hostile docs sbom audit lock link clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,7 @@ check: $(READY) $(LINKS)  ## types, style and borders, as CI runs them
 	$(BIN)/mypy $(foreach d,$(DIRS),-p workspaced.$(d))
 	$(BIN)/mypy tests examples
 	$(BIN)/lint-imports
+	$(BIN)/python -P docs/licences.py --check
 
 fix: $(READY)  ## format, and mend what ruff can mend
 	$(BIN)/ruff check -q --fix . || true
@@ -62,6 +63,14 @@ SEED    ?= 1
 chaos: $(READY)  ## kill, stop and restart everything under load, then audit; SECONDS=600 SEED=1
 	PYTHONPATH=chaos $(BIN)/python -P chaos/run.py --seconds $(SECONDS) --seed $(SEED)
 
+FUZZ ?= 20000
+fuzz: $(READY)  ## try decoders, settings and the command line on FUZZ mangled inputs each
+	FUZZ=$(FUZZ) $(BIN)/pytest -q -n 2 --timeout 3600 tests/wire/test_fuzz.py
+
+N ?= 100000
+hostile: $(READY)  ## send N hostile messages through a real engine: none lost, nothing grows
+	PYTHONPATH=chaos:. $(BIN)/python -P chaos/hostile.py --count $(N) --seed $(SEED)
+
 docs: $(READY)  ## write the generated parts of README and docs anew
 	$(BIN)/python -P docs/generate.py
 
@@ -74,6 +83,17 @@ lock: $(VENV)/pyvenv.cfg  ## pin the newest versions anew in constraints.txt and
 	echo 'setuptools>=77' | $(COMPILE) pyproject.toml - --extra dev -o constraints.txt
 	$(COMPILE) pyproject.toml --extra bench -c constraints.txt -o bench/constraints.txt
 	rm -rf build/lock
+
+# Tools of their own environment: nothing of theirs comes into ours.
+sbom: $(READY)  ## write build/sbom.json: everything we install, as CycloneDX
+	$(PYTHON) -m venv build/supply
+	build/supply/bin/python -m pip install -q --disable-pip-version-check cyclonedx-bom
+	build/supply/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible -o build/sbom.json
+
+audit: $(READY)  ## ask the package index for known vulnerabilities of what is pinned; needs the network
+	$(PYTHON) -m venv build/supply
+	build/supply/bin/python -m pip install -q --disable-pip-version-check pip-audit
+	build/supply/bin/pip-audit --disable-pip --require-hashes -r constraints.txt
 
 link: $(LINKS)  ## the links mypy follows; new files need nothing
 

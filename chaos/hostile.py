@@ -81,15 +81,17 @@ class Flood:
             words[-1] = self._dice.choice(["paused", "CONNECTED", "a" * 200])
         headers = {name: "\u00e9" * 50 for name in HEADERS if self._dice.random() < 0.1}  # noqa: PLR2004  # now and then
         self.events += 1
-        await self._connection.publish(".".join(words), body, reply=f"{self._inbox}.e", headers=headers)
+        await self._connection.publish(".".join(words), body, reply=f"{self._inbox}.e{self.events}", headers=headers)
 
     async def _send_request(self) -> None:
         golden = self._dice.choice(self._requests)
-        self.requests += 1
-        await self._connection.publish(golden["subject"], mangled(golden["body"], self._dice), reply=f"{self._inbox}.r")
+        self.requests += 1  # a reply subject of its own: the engine may answer on each once
+        await self._connection.publish(
+            golden["subject"], mangled(golden["body"], self._dice), reply=f"{self._inbox}.r{self.requests}"
+        )
 
     async def _on_answer(self, message: Msg) -> None:
-        if message.subject.endswith(".e"):
+        if message.subject.rpartition(".")[2].startswith("e"):
             self.stored += "error" not in json.loads(message.data)
         else:
             self.answered += 1

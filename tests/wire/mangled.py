@@ -62,7 +62,7 @@ def mangled(body: Any, dice: random.Random) -> bytes:  # noqa: ANN401  # any JSO
         if isinstance(holder, dict) and dice.random() < 0.3:
             del holder[key]
         else:
-            holder[key] = dice.choice(ODD)
+            holder[key] = copy.deepcopy(dice.choice(ODD))
     data = json.dumps(broken).encode()
     if dice.random() < 0.1:
         data = data[: dice.randrange(len(data))]
