@@ -246,6 +246,22 @@ _INTERNAL: Final = (
         summary="Agents of the workspace's earlier builds are turned out.",
     ),
     _kept(
+        "ws.agents",
+        kind="internal",
+        senders=(ENGINE,),
+        receivers=("server",),
+        body=None,
+        summary="Which agents are connected? The server answers with its own format (CONNZ).",
+    ),
+    _kept(
+        "ws.kick.{server_id}",
+        kind="internal",
+        senders=("callout",),
+        receivers=("server",),
+        body=None,
+        summary="Drop a connection.",
+    ),
+    _kept(
         "ws.sys.{advisory}",
         kind="internal",
         senders=("server",),

@@ -189,6 +189,7 @@ PARAMETERS: Final[dict[str, str]] = {
     "job_id": "the job, a UUID",
     "kind": "`chat`, `ttl`, `job` or `link`",
     "provisioner": "a provisioner's tag: 1 to 64 of a-z, 0-9 and -",
+    "server_id": "the NATS server",
     "state": "the state after the transition",
     "status": "`pending`, `running`, `succeeded`, `failed`, `canceling` or `canceled`",
     "subject": "the subject of the message that nobody could use; a token that none may publish to is `_`",

@@ -16,7 +16,7 @@ from workspaced.bus.codec import decode_request, encode
 from workspaced.fsm.effects import Timed
 
 RELEASED = Path(__file__).parents[2] / "docs" / "contract" / "released"
-SUBJECTS_WITHOUT_PARSER = ("ws.api.", "ws.timer.", "ws.revoke.")
+SUBJECTS_WITHOUT_PARSER = ("ws.api.", "ws.timer.", "ws.revoke.", "ws.agents", "ws.kick.")
 KINDS = body_types()
 SCHEMAS = files.schemas()
 
@@ -82,7 +82,7 @@ def test_subjects_are_known(name: str, golden: Golden) -> None:
     elif subject and not subject.startswith(SUBJECTS_WITHOUT_PARSER):
         subjects.parse(subject)
     else:
-        assert name.endswith("-reply") or name in {"error", "timer", "revoke"}
+        assert name.endswith("-reply") or name in {"error", "timer", "revoke", "agents", "kick"}
 
 
 @pytest.mark.parametrize(("name", "golden"), every_version())
