@@ -210,6 +210,18 @@ async def deliver_in_vain(engine: Engine, *, times: int) -> None:
     await deliveries.unsubscribe()
 
 
+async def test_reports_by_tag(engine: Engine, connect: Connections) -> None:
+    """The subject names who says it."""
+    gate, job = Gate(), a_job()
+    gate.open.set()
+    async with serving(connect, gate, by_tag=True):
+        await engine.send(job)
+        subject = subjects.job_event(job["workspace"]["id"], "succeeded", "local")
+        report = await engine.hear(lambda of, _: of == subject)
+
+    assert report["job_id"] == job["job_id"]
+
+
 async def test_jobs_in_hand_are_told_again_on_resync(engine: Engine, connect: Connections) -> None:
     """`ws.resync` is for every job, `ws.resync.<workspace>` for those of that workspace; each report has a new id."""
     gate, one, other = Gate(), a_job(), a_job()
