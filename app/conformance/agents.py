@@ -135,9 +135,7 @@ class AgentGround:
 
 
 async def connections(wire: Wire) -> list[dict[str, Any]]:
-    """The account's connections as the server knows them, each with its server's id."""
-    answer = await wire.connection.request(
-        "$SYS.REQ.ACCOUNT.PING.CONNZ", json.dumps({"auth": True}).encode(), timeout=wire.patience_s
-    )
+    """The agents' connections as the server knows them, each with its server's id."""
+    answer = await wire.connection.request(subjects.AGENTS_CONNECTED, b'{"auth": true}', timeout=wire.patience_s)
     told = json.loads(answer.data)
     return [one | {"server_id": told["server"]["id"]} for one in told["data"]["connections"]]
