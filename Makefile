@@ -56,7 +56,7 @@ $(RIVALS): bench/constraints.txt $(READY)
 
 bench: $(RIVALS)  ## measure everything beside rivals and limits, draw the plots; QUICK=1 takes two minutes
 	PYTHONPATH=bench $(BIN)/python -P bench/run.py
-	-$(BIN)/python -P bench/check.py
+	-PYTHONPATH=bench $(BIN)/python -P bench/check.py
 
 SECONDS ?= 60
 SEED    ?= 1

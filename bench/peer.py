@@ -27,3 +27,11 @@ async def measure(stack: Stack, _fleet: Fleet, sizes: Sizes) -> Figures:
     steps, woken = Runs.of(found.steps_per_s), Times.of_seconds(found.woken_s)
     say(f"  {steps} steps/s; woken after {woken}")
     return {"peer.dbos_steps": steps, "peer.dbos_woken": woken}
+
+
+def ratio(found: Figures) -> Figures:
+    """Our transitions beside its steps, where both were measured."""
+    ours, theirs = found.get("throughput.engine"), found.get("peer.dbos_steps")
+    if not isinstance(ours, Runs) or not isinstance(theirs, Runs):
+        return {}
+    return {"peer.ratio_dbos_steps": ours.middle / theirs.middle}

@@ -48,11 +48,14 @@ def bars(axes: Axes, rows: Sequence[Bar], title: str, *, log: bool = False) -> N
         axes.barh(place, middle, xerr=spread, color=colour, error_kw={"lw": 1, "capsize": 2})
         axes.annotate(number(middle), (runs["most"], place), xytext=(4, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)  # from the top; `invert_yaxis` would turn shared axes twice
     axes.set_title(title, loc="left", fontsize=9)
-    axes.margins(x=0.15)
+    most = max(value["most"] if isinstance(value, dict) else value for _, value, _ in rows)
     if log:
         axes.set_xscale("log")
+        axes.set_xlim(0.5, most * 6)
+    else:
+        axes.set_xlim(0, most * 1.25)
 
 
 def time_to_know(found: Found) -> Figure:
@@ -137,19 +140,22 @@ def growth(found: Found) -> Figure:
     engines, sharing, history = figure.subplots(1, 3)
     bars(
         engines,
-        [(f"{count} engines", found[f"growth.engines_{count}"], OURS) for count in counts(found, "growth.engines_")],
+        [
+            (f"{count} engine{'s' * (count > 1)}", found[f"growth.engines_{count}"], OURS)
+            for count in counts(found, "growth.engines_")
+        ],
         "events/s",
     )
     chats = counts(found, "growth.sharing_", "_ms")
     sharing.loglog(chats, [found[f"growth.sharing_{count}_ms"]["middle"] for count in chats], "o-", color=OURS)
-    sharing.set_title("chats on one workspace: ms until told", loc="left", fontsize=9)
+    sharing.set_title("ms by chats on a workspace", loc="left", fontsize=9)
     rows: list[Bar] = []
     for verb in ("get", "list", "history"):
         rows.append((f"{verb}, 1,000", found[f"growth.{verb}_few"]["p99"], LIMIT))
         rows.append(
             (f"{verb}, {number_of(found['growth.history_transitions'])}", found[f"growth.{verb}_many"]["p99"], OURS)
         )
-    bars(history, rows, "p99 ms by transitions kept")
+    bars(history, rows, "p99 ms by rows kept")
     return figure
 
 

@@ -61,6 +61,7 @@ async def main() -> None:
                 say(name)
                 found.update(await measure(stack, fleet, sizes))
                 say(f"  took {time.monotonic() - started:.0f} s")
+    found |= peer.ratio(found)
     found["seconds"] = round(time.monotonic() - began)
     say(f"all of it took {found['seconds']} s")
     path = results_path()

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 from figures import Figures, Runs, say
 from fleet import Fleet
-from floor import OUT, bare_events, bare_pipeline, bare_streams
+from floor import OUT, PUSH_BYTES, bare_events, bare_pipeline, bare_streams
 from load import Event, counting
 from nats.aio.client import Client
 from rows import Rows, chats_of
@@ -34,7 +34,8 @@ async def measure(stack: Stack, fleet: Fleet, sizes: Sizes) -> Figures:
     for _ in range(sizes.rounds):
         engine.append(await through_engine(stack, fleet, sizes.events))
         pipeline.append(await through_pipeline(stack, fleet, 2 * sizes.events))
-        naive.append(await one_at_a_time(stack, fleet, sizes.events // 40))
+        async with bare_streams(stack):
+            naive.append(await one_at_a_time(stack, fleet, sizes.events // 40))
         await clone_tables(stack)
         transactions.append(await pgbench(stack, "pgbench.sql", sizes))
         at_once.append(await pgbench(stack, "pgbench_one_statement.sql", sizes))
@@ -94,7 +95,7 @@ async def one_at_a_time(stack: Stack, fleet: Fleet, count: int) -> float:
         change = rows.change([f"naive {began} {number}"])
         async with connection.transaction():
             await connection.fetchval(query("write"), *changes_arguments(change, MACHINE_VERSION))
-        await jetstream.publish("ws.chat.bench.ready", b" " * 1_400)
+        await jetstream.publish(OUT, b" " * PUSH_BYTES)
     took = time.perf_counter() - began
     await connection.close()
     return count / took
