@@ -138,14 +138,11 @@ def growth(found: Found) -> Figure:
     """Engines, chats on one workspace, and what a long history does to requests."""
     figure = Figure(figsize=(7.5, 2.6), layout="constrained")
     engines, sharing, history = figure.subplots(1, 3)
-    bars(
-        engines,
-        [
-            (f"{count} engine{'s' * (count > 1)}", found[f"growth.engines_{count}"], OURS)
-            for count in counts(found, "growth.engines_")
-        ],
-        "events/s",
-    )
+    several: list[Bar] = [
+        (f"{count} engine{'s' * (count > 1)}", found[f"growth.engines_{count}"], OURS)
+        for count in counts(found, "growth.engines_")
+    ]
+    bars(engines, several, "events/s")
     chats = counts(found, "growth.sharing_", "_ms")
     sharing.loglog(chats, [found[f"growth.sharing_{count}_ms"]["middle"] for count in chats], "o-", color=OURS)
     sharing.set_title("ms by chats on a workspace", loc="left", fontsize=9)

@@ -52,7 +52,7 @@ FULL: Final = Sizes(
     waiting_s=20,
     history=10_000_000,
     looks=1_000,
-    workflows=400,
+    workflows=200,
 )
 QUICK: Final = Sizes(
     rounds=1,
