@@ -48,7 +48,10 @@ class Times(Struct, frozen=True):
 
 
 def counts(found: Mapping[str, object], prefix: str, suffix: str = "") -> list[int]:
-    """The numbers between `prefix` and `suffix` in keys, in order: what a figure was measured for. KeyError when there are none."""
+    """The numbers between `prefix` and `suffix` in keys, in order: what a figure was measured for.
+
+    Raises KeyError when there are none.
+    """
     ends = (key.removeprefix(prefix).removesuffix(suffix) for key in found if key.startswith(prefix))
     if not (numbers := {int(end) for end in ends if end.isdigit()}):
         raise KeyError(prefix)
