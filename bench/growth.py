@@ -1,6 +1,5 @@
 """More engines on the same two streams, and more chats on one workspace."""
 
-import asyncio
 import statistics
 import time
 
@@ -10,13 +9,10 @@ from fleet import Fleet, ready_chats
 from load import counting
 from sizes import Sizes
 from stack import Stack
-from throughput import put
-
-from workspaced.bus import streams, subjects
+from throughput import through_engines
 
 ENGINES = (1, 2, 4)
 FLIPS = 6
-LOOK_S = 0.02
 
 CLONE = """
 insert into workspaced.chats
@@ -29,30 +25,16 @@ where c.id = $1
 async def engines(stack: Stack, fleet: Fleet, sizes: Sizes) -> Figures:
     """Events/s through 1, 2 and 4 engines on the same machine.
 
-    Several engines may overtake each other: then a newer report makes an older one stale, and that brings no push. So
-    the end is when the last event is acknowledged.
+    Several engines may overtake each other: then a newer report makes an older one stale, which is not announced.
     """
     found: Figures = {}
     for count in ENGINES:
-        runs = [await until_drained(stack, fleet, sizes.events, count) for _ in range(sizes.rounds)]
+        runs = [await through_engines(stack, fleet, sizes.events, engines=count) for _ in range(sizes.rounds)]
         found[f"growth.engines_{count}"] = Runs.of(runs)
         say(f"  {count} engines: {found[f'growth.engines_{count}']} events/s")
     await stack.stop_engines()
     await stack.start_engine()
     return found
-
-
-async def until_drained(stack: Stack, fleet: Fleet, count: int, engines_: int) -> float:
-    """Events/s from the first push to the last acknowledgement; the backlog is there when the engines start."""
-    await stack.stop_engines()
-    await put(stack.admin, fleet.flips(count))
-    async with counting(stack.admin, "ws.chat.>", 1) as counted:
-        await asyncio.gather(*(stack.start_engine() for _ in range(engines_)))
-    while True:
-        info = await streams.request(stack.admin, f"CONSUMER.INFO.{subjects.EVENTS}.{subjects.ENGINE}")
-        if not info["num_pending"] and not info["num_ack_pending"]:
-            return count / (time.perf_counter() - counted.first)
-        await asyncio.sleep(LOOK_S)
 
 
 async def sharing(stack: Stack, _fleet: Fleet, sizes: Sizes) -> Figures:

@@ -37,6 +37,14 @@ class Stack:
         """The database's."""
         return self.servers.postgres.dsn
 
+    def pids(self) -> dict[str, int]:
+        """Of the first engine and both servers."""
+        return {
+            "engine": self.engines[0].pid,
+            "postgres": self.servers.postgres.pid,
+            "nats": self.servers.nats.pid,
+        }
+
     async def start_engine(self) -> asyncio.subprocess.Process:
         """One more engine, as a process of its own; it answers when this returns."""
         role = self.servers.nats.roles["engine"]

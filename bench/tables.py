@@ -78,7 +78,15 @@ def throughput(found: Found) -> str:
         "throughput.engine": "**the engine**, transitions",
         "throughput.pipeline": "the bare pipeline",
     }
-    return table(("", "per second"), [f"{name} | {spread(found[key])}" for key, name in names.items()])
+    rows = [f"{name} | {spread(found[key])}" for key, name in names.items()]
+    return table(("", "per second"), rows)
+
+
+def profile(found: Found) -> str:
+    """Processor time of one event."""
+    names = {"engine": "the engine", "postgres": "Postgres", "nats": "NATS"}
+    rows = [f"{name} | {spread(found[f'throughput.cpu_us_{key}'])}" for key, name in names.items()]
+    return table(("processor time of one event under full load", "µs"), rows)
 
 
 def waiting(found: Found) -> str:
@@ -141,6 +149,7 @@ TABLES: Final[dict[str, Callable[[Found], str]]] = {
     "latency": latency,
     "reach": reach,
     "throughput": throughput,
+    "profile": profile,
     "waiting": waiting,
     "cost": cost,
     "growth": growth,

@@ -13,11 +13,14 @@ from fleet import Fleet
 from floor import OUT, PUSH_BYTES, bare_events, bare_pipeline, bare_streams
 from load import Event, counting
 from nats.aio.client import Client
+from pipeline import CONSUMER, STREAM
 from rows import Rows, chats_of
 from sizes import Sizes
 from stack import Stack
+from usage import cpu_s
 
 from workspaced.app.embedded_postgres import PROGRAMS
+from workspaced.bus import streams, subjects
 from workspaced.fsm.machine import Guards, Provisioning, Standing
 from workspaced.fsm.reach import Reach
 from workspaced.fsm.state import MACHINE_VERSION, State
@@ -26,13 +29,15 @@ from workspaced.store.rowset import changes_arguments
 
 FOLDER = Path(__file__).parent
 CLIENTS = 16
+LOOK_S = 0.02
 
 
 async def measure(stack: Stack, fleet: Fleet, sizes: Sizes) -> Figures:
     """Each in turn, as often as there are rounds."""
     engine, pipeline, naive, transactions, at_once = [], [], [], [], []
+    used: dict[str, list[float]] = {"engine": [], "postgres": [], "nats": []}
     for _ in range(sizes.rounds):
-        engine.append(await through_engine(stack, fleet, sizes.events))
+        engine.append(await through_engines(stack, fleet, sizes.events, used=used))
         pipeline.append(await through_pipeline(stack, fleet, 2 * sizes.events))
         async with bare_streams(stack):
             naive.append(await one_at_a_time(stack, fleet, sizes.events // 40))
@@ -54,16 +59,30 @@ async def measure(stack: Stack, fleet: Fleet, sizes: Sizes) -> Figures:
         "throughput.ratio_pgbench": ours / found["throughput.pgbench"].middle,
         "throughput.ratio_naive": ours / found["throughput.naive"].middle,
     }
-    return found | ratios
+    cpu = {f"throughput.cpu_us_{name}": Runs.of(values) for name, values in used.items()}
+    for key, runs in cpu.items():
+        say(f"  {key}: {runs}")
+    return found | ratios | cpu
 
 
-async def through_engine(stack: Stack, fleet: Fleet, count: int) -> float:
-    """Events/s through one engine: each event one transition, announced; the backlog is there when it starts."""
+async def through_engines(
+    stack: Stack, fleet: Fleet, count: int, *, engines: int = 1, used: dict[str, list[float]] | None = None
+) -> float:
+    """Events/s through so many engines, from the first push to the last acknowledgement; the backlog is there before.
+
+    An engine acknowledges an event when its push is stored. Nobody else listens: a client in Python would take a part of
+    the machine. Adds to `used` the processor time that each process took for an event, in µs.
+    """
     await stack.stop_engines()
     await put(stack.admin, fleet.flips(count))
-    async with counting(stack.admin, "ws.chat.>", count) as counted:
-        await stack.start_engine()
-    return counted.per_second
+    async with counting(stack.admin, "ws.chat.>", 1) as first:
+        await asyncio.gather(*(stack.start_engine() for _ in range(engines)))
+        pids = stack.pids()
+        before = {name: cpu_s(pid) for name, pid in pids.items()}
+    rate = count / (await drained_at(stack.admin, subjects.EVENTS, subjects.ENGINE) - first.first)
+    for name, values in (used or {}).items():
+        values.append((cpu_s(pids[name]) - before[name]) / count * 1e6)
+    return rate
 
 
 async def through_pipeline(stack: Stack, fleet: Fleet, count: int) -> float:
@@ -71,9 +90,18 @@ async def through_pipeline(stack: Stack, fleet: Fleet, count: int) -> float:
     await stack.stop_engines()
     async with bare_streams(stack):
         await put(stack.admin, bare_events(count))
-        async with counting(stack.admin, OUT, count) as counted, bare_pipeline(stack, fleet, facts=False):
-            await counted.complete.wait()
-    return counted.per_second
+        async with counting(stack.admin, OUT, 1) as first, bare_pipeline(stack, fleet, facts=False):
+            await first.complete.wait()
+            return count / (await drained_at(stack.admin, STREAM, CONSUMER) - first.first)
+
+
+async def drained_at(client: Client, stream: str, consumer: str) -> float:
+    """When everything in a stream is acknowledged."""
+    while True:
+        info = await streams.request(client, f"CONSUMER.INFO.{stream}.{consumer}")
+        if not info["num_pending"] and not info["num_ack_pending"]:
+            return time.perf_counter()
+        await asyncio.sleep(LOOK_S)
 
 
 async def put(client: Client, events: Sequence[Event]) -> None:

@@ -66,11 +66,7 @@ async def started_in(stack: Stack) -> float:
 async def idle(stack: Stack, seconds: float) -> dict[str, float]:
     """What an engine and the servers use while nothing happens: percent of a core, MB, statements a minute."""
     await asyncio.sleep(SETTLE_S)
-    pids = {
-        "engine": stack.engines[0].pid,
-        "postgres": stack.servers.postgres.pid,
-        "nats": stack.servers.nats.pid,
-    }
+    pids = stack.pids()
     async with counted_statements(stack) as counted:
         before, began = {name: cpu_s(pid) for name, pid in pids.items()}, time.monotonic()
         await asyncio.sleep(seconds)
