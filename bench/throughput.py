@@ -70,7 +70,7 @@ async def through_engines(
 ) -> float:
     """Events/s through so many engines, from the first push to the last acknowledgement; the backlog is there before.
 
-    An engine acknowledges an event when its push is stored. Nobody else listens: a client in Python would take a part of
+    An engine acknowledges an event when its push is stored. Nobody else listens: a client would take part of
     the machine. Adds to `used` the processor time that each process took for an event, in µs.
     """
     await stack.stop_engines()
