@@ -7,10 +7,13 @@ from pathlib import Path
 import asyncpg
 from figures import Figures, Runs, number, say
 from fleet import Fleet, a_template
+from one_agent import connected_agent
 from polling import statements
 from sizes import Sizes
 from stack import Stack
 from usage import counted_statements, cpu_s, rss_mb
+
+from workspaced.fsm.values import Connection
 
 MORE = Path(__file__).with_name("waiting.sql")
 FORGET = "delete from workspaced.marks"
@@ -21,39 +24,42 @@ SETTLE_S = 2.0
 async def measure(stack: Stack, _fleet: Fleet, sizes: Sizes) -> Figures:
     """Each crowd in turn: start as after a lost NATS storage, kill, start again, then watch it do nothing."""
     template = await a_template(stack)
-    connection = await asyncpg.connect(stack.dsn)
     found: Figures = {}
-    there = 0
-    for chats in sizes.waiting:
-        await stack.stop_engines()
-        await add(stack, connection, chats - there, template.id)
-        there = chats
-        rearm = await started_in(stack)
-        recover = []
-        for _ in range(sizes.rounds):
-            await stack.kill_engines()
-            recover.append(await started_in(stack))
-        found |= {f"waiting.rearm_s_{chats}": rearm, f"waiting.recover_s_{chats}": Runs.of(recover)}
-        found |= {f"waiting.{name}_{chats}": value for name, value in (await idle(stack, sizes.waiting_s)).items()}
-        say(f"  {chats} wait: " + told(found, chats))
-    await connection.close()
+    async with connected_agent(stack) as link:
+        there = 0
+        for chats in sizes.waiting:
+            await stack.stop_engines()
+            await add(stack, chats - there, template.id, link)
+            there = chats
+            found |= {f"waiting.{name}_{chats}": value for name, value in (await beside(stack, sizes)).items()}
+            say(f"  {chats} wait: " + told(found, chats))
     most = sizes.waiting[-1]
     every_minute = await statements(10) / 10
     return found | {
         "waiting.polling_queries_per_min_each": every_minute,
-        "waiting.polling_queries_per_min_most": every_minute * most,
         "waiting.cpu_percent_100k": found[f"waiting.engine_percent_{most}"],
         "waiting.rss_mb_100k_minus_0": found[f"waiting.rss_mb_{most}"] - found["waiting.rss_mb_0"],
         "waiting.recover_s_100k": found[f"waiting.recover_s_{most}"].middle,
     }
 
 
-async def add(stack: Stack, connection: "asyncpg.Connection[asyncpg.Record]", count: int, template: str) -> None:
-    """So many more chats that wait. Their agents are on our own connection, which is there for whoever asks."""
-    server_id = stack.admin._server_info["server_id"]  # noqa: SLF001 - told nowhere else
-    await connection.execute(MORE.read_text(), count, template, server_id, stack.admin.client_id)
+async def add(stack: Stack, count: int, template: str, link: Connection) -> None:
+    """So many more chats that wait, their agents on one connection."""
+    connection = await asyncpg.connect(stack.dsn)
+    await connection.execute(MORE.read_text(), count, template, *link)
     await connection.execute(FORGET)
     await connection.execute("vacuum analyze")
+    await connection.close()
+
+
+async def beside(stack: Stack, sizes: Sizes) -> dict[str, object]:
+    """Starts, and doing nothing."""
+    rearm = await started_in(stack)
+    recover = []
+    for _ in range(sizes.rounds):
+        await stack.kill_engines()
+        recover.append(await started_in(stack))
+    return {"rearm_s": rearm, "recover_s": Runs.of(recover), **await idle(stack, sizes.waiting_s)}
 
 
 async def started_in(stack: Stack) -> float:
