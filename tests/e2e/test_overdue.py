@@ -20,8 +20,8 @@ async def test_the_limit_of_a_job(stack: Stack, taken: bool) -> None:
     await stack.stop(first)
     await stack.admin.jetstream().purge_stream("TIMERS")
 
-    over = "job_running_limit" if taken else "job_pending_limit"
-    await stack.engine(**{over: timedelta(milliseconds=1)})
+    over, in_time = timedelta(milliseconds=1), timedelta(hours=1)
+    await stack.engine(job_pending_limit=in_time if taken else over, job_running_limit=over if taken else in_time)
     await stack.pushes.until(chat, "failed")
 
     (kept,) = await stack.sql("select limited from workspaced.builds where id = $1", job["build_id"])
