@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DIRS   := fsm bus store app provisioners tools
 READY  := build/.installed
-RIVALS := build/.installed-bench
+RIVALS := build/rivals
 LINKS  := build/.linked
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -49,14 +49,17 @@ fix: $(READY)  ## format, and mend what ruff can mend
 	$(BIN)/ruff check -q --fix . || true
 	$(BIN)/ruff format -q .
 
-# What only the benchmark needs, on top and with the same versions of what both have.
-$(RIVALS): bench/constraints.txt $(READY)
-	$(PIP) install -q --require-hashes -r bench/constraints.txt
+# What the benchmark needs besides, in an environment of its own: a rival may bring what we would not ship (psycopg is LGPL).
+$(RIVALS)/.installed: bench/constraints.txt constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(RIVALS)
+	for pins in constraints.txt bench/constraints.txt; do \
+		$(RIVALS)/bin/python -m pip --disable-pip-version-check install -q --require-hashes -r $$pins || exit 1; done
+	$(RIVALS)/bin/python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-bench: $(RIVALS)  ## measure everything beside rivals and limits, draw the plots; QUICK=1 takes two minutes
-	PYTHONPATH=bench $(BIN)/python -P bench/run.py
-	-PYTHONPATH=bench $(BIN)/python -P bench/check.py
+bench: $(RIVALS)/.installed  ## measure everything beside rivals and limits, draw the plots; QUICK=1 takes two minutes
+	PYTHONPATH=bench $(RIVALS)/bin/python -P bench/run.py
+	-PYTHONPATH=bench $(RIVALS)/bin/python -P bench/check.py
 
 SECONDS ?= 60
 SEED    ?= 1
