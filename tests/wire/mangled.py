@@ -45,6 +45,8 @@ NOISE: Final = (
     b"1e999",
     b"NaN",
     b'{"build_id": "\\u0000"}',
+    b'{"parameters":{"a":1}',
+    b'{"settings":{"a":1},"x":' + b"[" * 5_000,
     b"\x00" * 100,
 )
 
