@@ -156,7 +156,8 @@ def _workspace(row: Workspace) -> tuple[object, ...]:
 
 
 def _build(row: Build) -> tuple[object, ...]:
-    return row.build_number, row.transition, job_status(row), row.reported, row.started_at, row.error, row.agents_told
+    error = None if row.limited else row.error  # a limit's text names the limit
+    return row.build_number, row.transition, job_status(row), row.reported, row.started_at, error, row.agents_told
 
 
 def _agent(row: Agent) -> tuple[object, ...]:
