@@ -105,7 +105,7 @@ class Decider:
         conflicts, outages = 0, 0
         while True:
             try:
-                decided = await self._once(inputs)
+                decided = await self._once(inputs, again=conflicts > 0)
             except VersionConflict as error:
                 self._metrics.conflict()
                 _log.debug("deciding %d inputs again: %s", len(inputs), error.detail)
@@ -125,14 +125,14 @@ class Decider:
                 self._watch.worked()
                 return decided
 
-    async def _once(self, inputs: Sequence[Input]) -> Decided:
+    async def _once(self, inputs: Sequence[Input], *, again: bool) -> Decided:
         began, dead = time.monotonic(), []
         async with AsyncExitStack() as stack:
             async with self._entering:
                 batch = await stack.enter_async_context(self._store.batch(needs_of(inputs, self._defaults)))
             await self._moments.reach("after_load")
             world = World(batch.loaded, self._clock(), self._ids, self._defaults, self._typical.of, self._secrets)
-            if asked := names_asked(world, inputs):
+            if asked := names_asked(world, inputs, generated=again):
                 world.taken = await batch.taken_names(asked)
             for item in inputs:
                 try:

@@ -56,15 +56,20 @@ def needs_of(inputs: Iterable[Input], defaults: Settings) -> Needs:
     )
 
 
-def names_asked(world: World, inputs: Iterable[Input]) -> list[tuple[str, str]]:
-    """(owner id, lower-case name) of every name that a create may choose; the names are drawn here and kept."""
+def names_asked(world: World, inputs: Iterable[Input], *, generated: bool = True) -> list[tuple[str, str]]:
+    """(owner id, lower-case name) of every name that a create may choose; the names are drawn here and kept.
+
+    Without `generated` only of those that somebody gave: the random ones hardly ever clash, and the store refuses
+    a batch in which one does.
+    """
     asked = []
     for item in inputs:
         if isinstance(item.payload, Ask) and isinstance(command := item.payload.command, Create):
             template = next((world.templates[key] for key in _templates(command) if key in world.templates), None)
             names = name_candidates(world, command, template)
             world.names[command.chat_id, command.request_id] = names
-            asked += [(command.owner.id, name.lower()) for name in names]
+            if generated or names == [(command.name or "").strip()]:
+                asked += [(command.owner.id, name.lower()) for name in names]
     return asked
 
 
