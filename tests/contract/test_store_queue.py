@@ -1,5 +1,6 @@
 """The queue of start builds, on any store: what a look at it finds, locks and loads."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -178,6 +179,30 @@ async def test_looks_follow_each_other(store: Store) -> None:
         await batch.write(Changes(builds=[running(100)]))
     async with store.batch(turns) as batch:
         assert numbers(batch.loaded.queue) == []
+
+
+async def test_a_look_waits_for_the_one_before(store: Store) -> None:
+    """And counts what that one let go; else two engines would let go one too many."""
+    await fill(store, *map(waiting, (100, 101)))
+    turns = Needs(turns=looking(per_owner=1, at_once=1))
+    entered: list[str] = []
+
+    async def second() -> list[int]:
+        async with store.batch(turns) as batch:
+            entered.append("second")
+            return numbers(batch.loaded.queue)
+
+    async with store.batch(turns) as batch:
+        following = asyncio.create_task(second())
+        for _ in range(200):  # time enough to connect, and to enter where nothing holds it
+            await store.queue_length()
+            if entered:
+                break
+        entered.append("first")
+        await batch.write(Changes(builds=[running(100)]))
+
+    assert await following == []
+    assert entered == ["first", "second"]
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,25 @@ async def test_a_provisioner(stack: Stack, moment: str) -> None:
         await all_is_well(stack)
 
 
+async def test_a_job_that_kills_its_provisioners(stack: Stack) -> None:
+    """Given to three that die over it, and not run a fourth time but reported as hung (domain.md section 9, rule 3)."""
+    await without_ours(stack)
+    chat = str(uuid4())
+
+    await stack.create(chat)
+    for _ in range(3):
+        async with client(stack, "provisioner", "job_begun") as doomed:
+            await doomed.killed()
+    async with client(stack, "provisioner"):
+        failed = await stack.pushes.until(chat, "failed")
+
+        await all_is_well(stack)
+
+    failure = failed["snapshot"]["failure"]
+    assert (failure["phase"], failure["code"]) == ("building", "build_failed")
+    assert failure["message"] == "Build has been detected as hung: its provisioner was lost 3 times"
+
+
 @pytest.mark.parametrize("moment", PROVISIONER[:-1])
 async def test_a_provisioner_that_stalls(stack: Stack, moment: str) -> None:
     """It has lost its lease when it goes on, changes nothing any more, and takes the next job."""

@@ -18,6 +18,12 @@ from workspaced.fsm.facts import Queue
 LIMIT = 3
 CHATS = 24
 
+RUNNING = """
+    select count(*) as running from workspaced.builds
+    where completed_at is null and error = '' and transition = 'start' and queue is null
+"""
+"""Builds that count for the limits."""
+
 
 @pytest.fixture
 def ack_wait() -> timedelta:
@@ -36,20 +42,23 @@ def waits_for_provisioner(push: Push) -> bool:
 
 
 async def test_two_engines_keep_the_limit(stack: Stack) -> None:
-    """A burst of creates: never more than the limit are on the provisioner's queue, and all get ready in the end."""
+    """A burst of creates: as many as the limit run at once and never more, and all get ready in the end."""
     for _ in range(2):
         await stack.engine(builds_per_template=LIMIT)
     chats = [str(uuid4()) for _ in range(CHATS)]
-    at_once, most = 0, 0
+    in_hand, at_once, all_run = 0, [], asyncio.Barrier(LIMIT)
 
     async def bring_up() -> None:
-        nonlocal at_once, most
+        nonlocal in_hand
         job = await stack.provisioner.job()
-        at_once += 1
-        most = max(most, at_once)
+        in_hand += 1
         agent = await stack.provisioner.agent(job)
         await stack.provisioner.tell(job, "running")
-        at_once -= 1  # the next one may come before the report of this one's end is answered
+        await all_run.wait()  # none ends before so many are under way
+        (row,) = await stack.sql(RUNNING)
+        at_once.append((in_hand, row["running"]))
+        await all_run.wait()  # nor before all have counted
+        in_hand -= 1  # when its end is told it is the next one's turn
         await stack.provisioner.tell(job, "succeeded", agents=[{"id": agent.id, "name": "main"}])
         await agent.get_ready()
 
@@ -57,7 +66,7 @@ async def test_two_engines_keep_the_limit(stack: Stack) -> None:
     await asyncio.gather(*(bring_up() for _ in chats), *(stack.pushes.until(chat, "ready") for chat in chats))
     await stack.decided()
 
-    assert most <= LIMIT
+    assert at_once == [(LIMIT, LIMIT)] * CHATS
     assert stack.provisioner.doubled == []
     await everything_is_said(stack)
 
