@@ -8,7 +8,7 @@ LINKS  := build/.linked
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench chaos fuzz hostile docs sbom audit lock link clean
+.PHONY: help demo test check fix bench chaos failover fuzz hostile docs sbom audit lock link clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ SECONDS ?= 60
 SEED    ?= 1
 chaos: $(READY)  ## kill, stop and restart everything under load, then audit; SECONDS=600 SEED=1
 	PYTHONPATH=chaos $(BIN)/python -P chaos/run.py --seconds $(SECONDS) --seed $(SEED)
+
+failover: $(READY)  ## kill one of two engines again and again: how long what it had in hand waited; six minutes
+	PYTHONPATH=bench $(BIN)/python -P bench/failover.py
 
 FUZZ ?= 20000
 fuzz: $(READY)  ## try decoders, settings and the command line on FUZZ mangled inputs each

@@ -21,15 +21,16 @@ def plain(status: int, text: str) -> Page:
 
 
 class HealthServer:
-    """Serves the given pages until it is stopped."""
+    """Serves pages from its start until it is stopped."""
 
-    def __init__(self, pages: Pages) -> None:
-        self._pages = pages
+    def __init__(self) -> None:
+        self._pages: Pages = {}
         self._server: asyncio.Server | None = None
         self.url = ""
 
-    async def start(self, host: str, port: int) -> None:
-        """Listen; port 0 takes a free one. Raises OSError when the port is taken."""
+    async def start(self, host: str, port: int, pages: Pages) -> None:
+        """Listen, and answer with `pages`; port 0 takes a free one. Raises OSError when the port is taken."""
+        self._pages = pages
         self._server = await asyncio.start_server(self._serve, host, port, limit=LINE_LIMIT)
         bound = self._server.sockets[0].getsockname()
         self.url = f"http://{bound[0]}:{bound[1]}" if ":" not in bound[0] else f"http://[{bound[0]}]:{bound[1]}"

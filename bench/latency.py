@@ -26,7 +26,8 @@ class _Push(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Push).decode
 
 
-def _cause_of(message: Msg) -> str:
+def cause_of(message: Msg) -> str:
+    """The id of the message that a push tells of."""
     return _decode(message.data).cause.id
 
 
@@ -37,7 +38,7 @@ async def measure(stack: Stack, fleet: Fleet, sizes: Sizes) -> Figures:
     for _ in range(sizes.rounds):
         for rate in RATES:
             events = fleet.flips(int(rate * sizes.seconds))
-            ours[rate].append(await latencies(stack.admin, events, rate, "ws.chat.>", _cause_of))
+            ours[rate].append(await latencies(stack.admin, events, rate, "ws.chat.>", cause_of))
         async with bare_streams(stack), bare_pipeline(stack, fleet, facts=True):
             for rate in FLOOR_RATES:
                 events = bare_events(int(rate * sizes.seconds))

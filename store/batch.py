@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Self
 
 from msgspec.structs import replace
 
-from workspaced.fsm.errors import Unavailable, VersionConflict, WorkspacedError
+from workspaced.fsm.errors import VersionConflict, WorkspacedError
 from workspaced.fsm.rows import Changes, Loaded, Needs, Queued, Turns
 from workspaced.fsm.state import MACHINE_VERSION
+from workspaced.store.errors import StoreAway
 from workspaced.store.queries import query
 from workspaced.store.refusals import in_a_batch
 from workspaced.store.rowset import changes_arguments, loaded_from, rows_from
@@ -34,9 +35,8 @@ async def load(connection: "Connection", needs: Needs) -> Loaded:
     chats, requests = [chat for chat, _ in needs.requests], [request for _, request in needs.requests]
     (row,) = await connection.fetch(query("load"), *named_by(needs), needs.keys, chats, requests)
     if (machine_version := row["machine_version"]) > MACHINE_VERSION:  # its states may be none that we know
-        raise Unavailable(
-            f"chats were moved by version {machine_version} of the machine and this workspaced knows "
-            f"{MACHINE_VERSION}; stop it and use a newer one"
+        raise StoreAway("newer_machine") from WorkspacedError(
+            f"chats were moved by version {machine_version} of the machine and this workspaced knows {MACHINE_VERSION}"
         )
     return loaded_from(row)
 

@@ -11,7 +11,15 @@ from typing import Final, Literal
 from workspaced.fsm.errors import Unavailable, WorkspacedError
 
 Cause = Literal[
-    "unreachable", "slow", "out_of_connections", "read_only", "disk_full", "out_of_resources", "login", "schema"
+    "unreachable",
+    "slow",
+    "out_of_connections",
+    "read_only",
+    "disk_full",
+    "out_of_resources",
+    "login",
+    "schema",
+    "newer_machine",
 ]
 """Why Postgres is of no use; stable, for it is a label of a metric."""
 
@@ -24,6 +32,7 @@ CAUSES: Final[dict[Cause, str]] = {
     "out_of_resources": "it is out of memory or of locks",
     "login": "it refuses our login or has no such database",
     "schema": "a table or a right is missing",
+    "newer_machine": "it holds chats that a newer release moved; end this engine and use that release",
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.stack import Stack
 from workspaced.app.audit import audit
+from workspaced.app.readiness import FAULTS
 from workspaced.store.migrations import Migration, known_migrations, migrate
 
 TABLES = ("chats", "workspaces", "builds", "agents", "transitions", "inputs", "stale", "departures", "templates")
@@ -87,11 +88,13 @@ async def test_rows_of_a_newer_machine(stack: Stack, heard: Heard) -> None:
 
     await stack.put_command("stop", {"chat_id": chat})
     await heard.event.wait()
+    page = await stack.page(engine, "/readyz")
     await stack.stop(engine)
     await stack.sql("update workspaced.chats set machine_version = 1, state = 'failed', failure = $1::jsonb", FAILURE)
     await stack.engine()
     await stack.pushes.until(chat, "idle")
 
+    assert page == (503, f"{FAULTS['store_newer_machine']}\n")
     assert await stack.stored("DEAD") == []
 
 
