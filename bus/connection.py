@@ -25,7 +25,10 @@ _log = logging.getLogger(__name__)
 class _Connection(Client):
     """Closes also while its server is away: the library fails to send what is left, and stops half-way.
 
-    And it says when a server of the cluster has gone: the library tells of those that join, and of those only.
+    And it says when a server of the cluster has gone, which nobody else does: the library's callbacks tell of servers
+    that join or are to end in peace, `$SYS.SERVER.*.SHUTDOWN` is not said by one that is killed, and its missing STATSZ
+    would be a poll. The other servers' INFO lines name who is left at once; only a private method of the library sees
+    them. Should a later one call it no more, `test_server_gone` fails.
     """
 
     _urls: frozenset[str] = frozenset()

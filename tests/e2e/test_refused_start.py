@@ -20,6 +20,12 @@ from workspaced.bus.connection import open_connection
 from workspaced.fsm.errors import WorkspacedError
 
 
+NEEDS_LATER_ENGINES = """
+with later as (insert into workspaced.migrations values (9999, 'later', 'x'))
+insert into workspaced.marks (name, text) values ('engines_since', '9999')
+"""
+
+
 async def refused(config: ServeConfig) -> str:
     """The line with which an engine refuses to start."""
     with pytest.raises(WorkspacedError) as fault:
@@ -50,7 +56,7 @@ async def test_no_schema(stack: Stack) -> None:
     ("change", "expected"),
     [
         ("delete from workspaced.migrations", r"migrations behind \(schema is next\); run `workspaced migrate`"),
-        ("insert into workspaced.migrations values (9999, 'later', 'x')", "9999, newer than this version"),
+        (NEEDS_LATER_ENGINES, "9999, newer than this version"),
         ("update workspaced.migrations set sha256 = 'x'", r"\(schema\) was edited after this database had applied it"),
     ],
     ids=["behind", "newer", "edited"],
