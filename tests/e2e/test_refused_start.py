@@ -19,7 +19,6 @@ from workspaced.app.serve import Server
 from workspaced.bus.connection import open_connection
 from workspaced.fsm.errors import WorkspacedError
 
-
 NEEDS_LATER_ENGINES = """
 with later as (insert into workspaced.migrations values (9999, 'later', 'x'))
 insert into workspaced.marks (name, text) values ('engines_since', '9999')
