@@ -96,8 +96,8 @@ class Load:
             self.again.append(sample.stream_seq)
 
 
-async def kill_one(stack: Stack, load: Load) -> list[float]:
-    """SIGKILL the older engine, wait until nothing of before is left, start another; what was in hand took so long."""
+async def kill_one(stack: Stack, load: Load) -> set[str]:
+    """SIGKILL the older engine, wait until nothing of before is left, start another; what it had in hand."""
     await asyncio.sleep(BEFORE_S)
     victim = stack.engines.pop(0)
     load.again.clear()
@@ -107,7 +107,7 @@ async def kill_one(stack: Stack, load: Load) -> list[float]:
     await asyncio.sleep(1)  # the last ones are acknowledged after they are pushed
     again = {await _name(stack.admin, sequence) for sequence in load.again}
     await stack.start_engine()
-    return [load.took[name] for name in before & again]
+    return set(before & again)
 
 
 async def _name(client: Client, sequence: int) -> str:
@@ -141,15 +141,16 @@ async def failover(kills: int, rate: float, chats: int, ack_wait: timedelta) -> 
         load = Load(stack.admin, deque(await ready_chats(stack, chats)))
         await load.begin()
         running = asyncio.create_task(load.run(rate))
-        in_hand: list[float] = []
+        in_hand: set[str] = set()
         for number in range(1, kills + 1):
-            waited = await kill_one(stack, load)
-            in_hand += waited
-            say(f"kill {number}: in hand {told(waited)}")
+            held = await kill_one(stack, load)
+            in_hand |= held
+            say(f"kill {number}: in hand {told([load.took[name] for name in held])}")
         running.cancel()
         await load.until_pushed()
         say(f"{rate:.0f} reports/s over {chats} chats, {kills} kills, ack_wait {ack_wait.total_seconds():g} s")
-        say(f"in hand of a killed engine: {told(in_hand)}")
+        say(f"in hand of a killed engine: {told([load.took[name] for name in in_hand])}")
+        say(f"others: {told([took for name, took in load.took.items() if name not in in_hand])}")
         say(f"all: {told(list(load.took.values()))}")
 
 

@@ -24,6 +24,23 @@ ORGANIZATION, OWNER, TEMPLATE, VERSION = an_id(1), an_id(2), an_id(3), an_id(4)
 ANOTHER_ORGANIZATION, STRANGER = an_id(5), an_id(6)
 CHAT, ANOTHER_CHAT, WORKSPACE, AGENT = an_id(10), an_id(11), an_id(100), an_id(900)
 
+DEFAULT_SETTINGS = {
+    "creating_deadline": "10m",
+    "building_deadline": "10m",
+    "binding_deadline": "30s",
+    "connecting_deadline": "2m",
+    "starting_deadline": "10m",
+    "agent_inactive_grace": "30s",
+    "agent_connection_timeout": "2m",
+    "workspace_ttl": "",
+    "job_pending_limit": "30m",
+    "job_running_limit": "1h",
+    "queue_deadline": "30m",
+    "builds_per_owner": "0",
+    "builds_per_template": "0",
+}
+"""As a client reads them, when nobody has put any."""
+
 
 class CountedIds:
     """Ids that count up, and chance that follows a list, then counts up as well."""

@@ -188,7 +188,7 @@ async def reports_readable(ground: AgentGround) -> None:
 
 
 CHECKS: Final[tuple[Check[AgentGround], ...]] = tuple(
-    Check(run.__name__.replace("_", "-"), (run.__doc__ or "").strip(), run)
+    Check[AgentGround].of(run)
     for run in (
         connected_named,
         lifecycle_in_order,

@@ -284,7 +284,7 @@ async def leaves_nothing(ground: JobGround) -> None:
 
 
 CHECKS: Final[tuple[Check[JobGround], ...]] = tuple(
-    Check(run.__name__.replace("_", "-"), (run.__doc__ or "").strip(), run)
+    Check[JobGround].of(run)
     for run in (
         running_first,
         agents_told,

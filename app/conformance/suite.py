@@ -1,7 +1,7 @@
 """Checks with their verdicts."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, Self, TypeVar
 
 from msgspec import Struct
 
@@ -17,6 +17,11 @@ class Check(Struct, Generic[T], frozen=True):
     name: str
     duty: str
     run: Callable[[T], Awaitable[None]]
+
+    @classmethod
+    def of(cls, run: Callable[[T], Awaitable[None]]) -> Self:
+        """Named as the function is, whose docstring is the duty."""
+        return cls(run.__name__.replace("_", "-"), (run.__doc__ or "").strip(), run)
 
 
 class Result(Struct, frozen=True):

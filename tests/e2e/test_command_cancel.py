@@ -11,7 +11,7 @@ from tests.e2e.answer import moved, unchanged
 from tests.e2e.comes_to import ask_in_each, begun, in_each, refused, told_to_stop
 from tests.e2e.scene import LONG, Scene, unhurried_engine
 from tests.e2e.stack import ORGANIZATION, TEMPLATE, Stack
-from tests.e2e.where import a_chat_in
+from tests.e2e.where import ENDED_SHORT, a_chat_in
 from workspaced.fsm.chat import Failure
 from workspaced.fsm.events import AgentReport
 from workspaced.fsm.snapshot import Snapshot
@@ -116,19 +116,7 @@ NOTHING = [
     "stop_canceled",
     "deleting",
     "delete_failed",
-    "failed_untaken",
-    "build_failed",
-    "quota",
-    "canceled_untaken",
-    "canceled",
-    "no_agent",
-    "selection_error",
-    "agents_unknown",
-    "never_connected",
-    "link_timeout",
-    "agent_disconnected",
-    "startup_failed",
-    "startup_timeout",
+    *ENDED_SHORT,
 ]
 
 

@@ -11,7 +11,7 @@ from tests.e2e.answer import Answer, ask, moved, unchanged
 from tests.e2e.comes_to import DELETED, NO_WORKSPACE, ask_in_each, begun, in_each, refused, told_to_stop
 from tests.e2e.scene import Scene, unhurried_engine
 from tests.e2e.stack import ORGANIZATION, Stack
-from tests.e2e.where import a_chat_in
+from tests.e2e.where import TO_BE_STOPPED, a_chat_in
 
 
 async def test_on_its_way_already(stack: Stack, subtests: pytest.Subtests) -> None:
@@ -21,34 +21,7 @@ async def test_on_its_way_already(stack: Stack, subtests: pytest.Subtests) -> No
             assert answer == unchanged(answer, "attached")
 
 
-DELETES = [
-    "creating",
-    "not_taken",
-    "binding",
-    "connecting",
-    "reconnecting",
-    "starting",
-    "ready",
-    "stopped",
-    "stop_failed",
-    "stop_canceled",
-    "delete_failed",
-    "failed_untaken",
-    "build_failed",
-    "quota",
-    "canceled_untaken",
-    "canceled",
-    "no_agent",
-    "selection_error",
-    "agents_unknown",
-    "never_connected",
-    "link_timeout",
-    "agent_disconnected",
-    "long_disconnected",
-    "startup_failed",
-    "startup_timeout",
-    "ended_by_limit_then_built",
-]
+DELETES = ["creating", "not_taken", "stopped", *TO_BE_STOPPED]
 
 
 async def test_it_deletes(stack: Stack, subtests: pytest.Subtests) -> None:

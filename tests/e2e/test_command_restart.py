@@ -9,7 +9,7 @@ from tests.e2e.answer import ask, moved, unchanged
 from tests.e2e.comes_to import DELETED, NO_WORKSPACE, ask_in_each, begun, in_each, refused
 from tests.e2e.scene import LONG, Scene, unhurried_engine
 from tests.e2e.stack import ORGANIZATION, Stack
-from tests.e2e.where import a_chat_in
+from tests.e2e.where import TO_BE_STOPPED, a_chat_in
 from workspaced.fsm.errors import BadRequest, Validation
 
 NOTHING_TO_DO = {
@@ -50,36 +50,9 @@ async def test_a_stop_in_flight_is_followed_by_a_start(stack: Stack) -> None:
     assert answer == noted._replace(changed=["chats", "workspaces"], reply=replace(noted.reply, outcome="accepted"))
 
 
-STOPS = [
-    "binding",
-    "connecting",
-    "reconnecting",
-    "starting",
-    "ready",
-    "stop_failed",
-    "stop_canceled",
-    "delete_failed",
-    "failed_untaken",
-    "build_failed",
-    "quota",
-    "canceled_untaken",
-    "canceled",
-    "no_agent",
-    "selection_error",
-    "agents_unknown",
-    "never_connected",
-    "link_timeout",
-    "agent_disconnected",
-    "long_disconnected",
-    "startup_failed",
-    "startup_timeout",
-    "ended_by_limit_then_built",
-]
-
-
 async def test_it_stops_first(stack: Stack, subtests: pytest.Subtests) -> None:
     """A stop build with `next = start`; the chat is idle and waits for the stop."""
-    for situation, _, answer in await ask_in_each(stack, "restart", STOPS):
+    for situation, _, answer in await ask_in_each(stack, "restart", TO_BE_STOPPED):
         with subtests.test(situation):
             assert answer == begun(answer, "restart", "stop", next="start")
 

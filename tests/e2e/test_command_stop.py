@@ -7,6 +7,7 @@ from tests.e2e.answer import moved, unchanged
 from tests.e2e.comes_to import DELETED, NO_WORKSPACE, ask_in_each, begun, in_each, refused
 from tests.e2e.scene import Scene
 from tests.e2e.stack import Stack
+from tests.e2e.where import TO_BE_STOPPED
 
 NOTHING_TO_DO = {
     "stopped": "stopped",
@@ -47,36 +48,9 @@ async def test_a_noted_start_is_dropped(stack: Stack) -> None:
     assert (await scene.ask("stop")).outcome == "stopped"
 
 
-STOPS = [
-    "binding",
-    "connecting",
-    "reconnecting",
-    "starting",
-    "ready",
-    "stop_failed",
-    "stop_canceled",
-    "delete_failed",
-    "failed_untaken",
-    "build_failed",
-    "quota",
-    "canceled_untaken",
-    "canceled",
-    "no_agent",
-    "selection_error",
-    "agents_unknown",
-    "never_connected",
-    "link_timeout",
-    "agent_disconnected",
-    "long_disconnected",
-    "startup_failed",
-    "startup_timeout",
-    "ended_by_limit_then_built",
-]
-
-
 async def test_it_stops(stack: Stack, subtests: pytest.Subtests) -> None:
     """A stop build; the chat is idle, without an agent, and waits for nothing but that build."""
-    for situation, _, answer in await ask_in_each(stack, "stop", STOPS):
+    for situation, _, answer in await ask_in_each(stack, "stop", TO_BE_STOPPED):
         with subtests.test(situation):
             expected = begun(answer, "stop", "stop")
             assert answer == expected

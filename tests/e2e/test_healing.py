@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.scene import LONG, Scene, unhurried_engine
 from tests.e2e.stack import Stack
-from tests.e2e.where import a_chat_in
+from tests.e2e.where import ENDED_SHORT, a_chat_in
 from workspaced.bus.messages import HistoryEntry
 from workspaced.fsm.snapshot import Snapshot
 
@@ -145,23 +145,7 @@ async def test_the_end_that_comes_after_a_deadline(stack: Stack, subtests: pytes
             assert (after.failure.phase, after.failure.code, after.failure.message) == expected
 
 
-FAILED = [
-    "not_taken",
-    "build_timeout",
-    "failed_untaken",
-    "build_failed",
-    "quota",
-    "canceled_untaken",
-    "canceled",
-    "no_agent",
-    "selection_error",
-    "agents_unknown",
-    "never_connected",
-    "link_timeout",
-    "agent_disconnected",
-    "startup_failed",
-    "startup_timeout",
-]
+FAILED = ["not_taken", "build_timeout", *ENDED_SHORT]
 
 
 async def test_a_newer_build(stack: Stack, subtests: pytest.Subtests) -> None:

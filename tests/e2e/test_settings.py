@@ -7,21 +7,10 @@ from uuid import uuid4
 
 import pytest
 
+from tests.builders import DEFAULT_SETTINGS
 from tests.e2e.stack import LIMIT, Stack
 
-DEFAULTS = {
-    "creating_deadline": "10m",
-    "building_deadline": "10m",
-    "binding_deadline": "30s",
-    "connecting_deadline": "2m",
-    "starting_deadline": "10m",
-    "agent_inactive_grace": "30s",
-    "agent_connection_timeout": "2m",
-    "workspace_ttl": "",
-    "job_pending_limit": "30m",
-    "job_running_limit": "1h",
-}
-KNOWN = ", ".join(DEFAULTS)
+KNOWN = ", ".join(DEFAULT_SETTINGS)
 
 
 async def said(stack: Stack, verb: str, body: object) -> tuple[str | None, Any]:
@@ -33,7 +22,7 @@ async def said(stack: Stack, verb: str, body: object) -> tuple[str | None, Any]:
 async def test_stored_and_read(stack: Stack) -> None:
     """Every name as text; a put merges, is normalized, and answers all there are; an engine's own are under it."""
     await stack.engine(binding_deadline=timedelta(seconds=7))
-    own = DEFAULTS | {"binding_deadline": "7s"}
+    own = DEFAULT_SETTINGS | {"binding_deadline": "7s"}
 
     found = [
         await said(stack, "settings.get", {}),
@@ -108,7 +97,7 @@ async def test_refused(stack: Stack, subtests: pytest.Subtests) -> None:
                 },
             )
 
-    assert await said(stack, "settings.get", {}) == (None, {"settings": DEFAULTS})
+    assert await said(stack, "settings.get", {}) == (None, {"settings": DEFAULT_SETTINGS})
     assert await stack.sql("select from workspaced.settings") == []
 
 
@@ -153,6 +142,6 @@ async def test_a_row_that_nobody_can_use_stops_nobody(stack: Stack) -> None:
     assert job["workspace"]["ttl_ms"] is None
     assert await said(stack, "settings.get", {}) == (
         None,
-        {"settings": DEFAULTS | {"creating_deadline": "3m", "building_deadline": "4m"}},
+        {"settings": DEFAULT_SETTINGS | {"creating_deadline": "3m", "building_deadline": "4m"}},
     )
     assert await stack.stored("DEAD") == []

@@ -19,6 +19,37 @@ from workspaced.fsm.events import AgentReport
 LONG_AGO = timedelta(hours=1)
 """How old reports are in a situation in which somebody waited: an agent of then is overdue, one lost then is gone."""
 
+ENDED_SHORT = (
+    "failed_untaken",
+    "build_failed",
+    "quota",
+    "canceled_untaken",
+    "canceled",
+    "no_agent",
+    "selection_error",
+    "agents_unknown",
+    "never_connected",
+    "link_timeout",
+    "agent_disconnected",
+    "startup_failed",
+    "startup_timeout",
+)
+"""Where the start build is over and the chat has failed."""
+TO_BE_STOPPED = (
+    "binding",
+    "connecting",
+    "reconnecting",
+    "starting",
+    "ready",
+    "stop_failed",
+    "stop_canceled",
+    "delete_failed",
+    *ENDED_SHORT,
+    "long_disconnected",
+    "ended_by_limit_then_built",
+)
+"""Where a workspace is, or something is left of it, and nothing is in flight."""
+
 
 class Script:
     """Notes what is said to a stage."""

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.builders import DEFAULT_SETTINGS
 from workspaced.fsm.errors import BadRequest
 from workspaced.fsm.settings import (
     COUNTS,
@@ -15,28 +16,12 @@ from workspaced.fsm.settings import (
     settings_in_force,
 )
 
-DEFAULTS = {
-    "creating_deadline": "10m",
-    "building_deadline": "10m",
-    "binding_deadline": "30s",
-    "connecting_deadline": "2m",
-    "starting_deadline": "10m",
-    "agent_inactive_grace": "30s",
-    "agent_connection_timeout": "2m",
-    "workspace_ttl": "",
-    "job_pending_limit": "30m",
-    "job_running_limit": "1h",
-    "queue_deadline": "30m",
-    "builds_per_owner": "0",
-    "builds_per_template": "0",
-}
-
 
 def test_the_defaults() -> None:
     """Every name with its documented default."""
-    assert settings_as_texts(Settings()) == DEFAULTS
-    assert settings_from(DEFAULTS) == Settings()
-    assert set(NAMES) == set(DEFAULTS)
+    assert settings_as_texts(Settings()) == DEFAULT_SETTINGS
+    assert settings_from(DEFAULT_SETTINGS) == Settings()
+    assert set(NAMES) == set(DEFAULT_SETTINGS)
 
 
 @pytest.mark.parametrize("name", NAMES)
