@@ -14,7 +14,7 @@ from workspaced.app.doctor import Check
 from workspaced.app.sources import Sources
 from workspaced.bus import streams, subjects
 from workspaced.bus.connection import open_connection
-from workspaced.bus.room import NEARLY_FULL, shares_used
+from workspaced.bus.room import NEARLY_FULL, drops_deadlines, shares_used
 from workspaced.fsm.errors import WorkspacedError
 from workspaced.store.migrations import check_schema
 from workspaced.store.pool import connect
@@ -59,10 +59,14 @@ async def _streams(nats: Client) -> Check:
 
 async def _room(nats: Client) -> Check:
     """How full the streams are; TIMERS can only drop what is oldest, and that may be somebody's wake-up."""
-    shares = await shares_used(nats)
-    if subjects.TIMERS in shares and shares[subjects.TIMERS] > 0:
+    try:
+        limited = await drops_deadlines(nats)
+    except WorkspacedError as error:
+        return Check("room", ok=False, detail=str(error), next="see jetstream")
+    if limited:
         hint = f"take the limit away: `{MIGRATE}` does"
         return Check("room", ok=False, detail="stream TIMERS has a limit, and would drop deadlines for it", next=hint)
+    shares = await shares_used(nats)
     full = [f"{stream} is {share:.0%} full" for stream, share in shares.items() if share >= NEARLY_FULL]
     hint = "raise the limit or shorten the age; docs/outages.md tells what a full stream does"
     return Check(

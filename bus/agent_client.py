@@ -13,12 +13,11 @@ from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 
 from workspaced.bus import subjects
-from workspaced.bus.connection import PING_INTERVAL, servers_of
+from workspaced.bus.connection import PING_INTERVAL, LastingClient, servers_of
 from workspaced.bus.moments import Moments
 from workspaced.bus.until_stored import publish_until_stored
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, AgentEvent, LifecycleChanged
@@ -79,7 +78,7 @@ class AgentClient:
         self._ping = subjects.ping(agent_id)
         self._on_trouble = on_trouble or (lambda _: None)
         self._moments = moments or Moments()
-        self._nc = Client()
+        self._nc = LastingClient()
         self._servers: list[str] = []
         self._options: dict[str, Any] = {}
         self._state: _State | None = None
@@ -165,7 +164,7 @@ class AgentClient:
         async def trouble(error: Exception) -> None:
             self._on_trouble(f"NATS: {str(error) or type(error).__name__}")
 
-        self._nc = Client()
+        self._nc = LastingClient()
         await self._nc.connect(
             self._servers,
             max_reconnect_attempts=-1,

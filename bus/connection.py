@@ -22,7 +22,7 @@ Callback = Callable[[], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
-class _Connection(Client):
+class LastingClient(Client):
     """Closes also while its server is away: the library fails to send what is left, and stops half-way.
 
     And it says when a server of the cluster has gone, which nobody else does: the library's callbacks tell of servers
@@ -48,8 +48,21 @@ class _Connection(Client):
         try:
             await super().close()
         except OSError:
-            self._status = Client.DISCONNECTED  # what was left is dropped by now, so this time it gets to the end
-            await super().close()
+            await self._close_again()
+        except asyncio.CancelledError:
+            # Not ours: the library ends a reconnection that waits for the socket's end, which cancels that end for all.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            await self._close_again()
+
+    async def _close_again(self) -> None:
+        """Without the socket, whose end cannot be waited for any more; then it gets to the end."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        self._status = Client.DISCONNECTED
+        await super().close()
 
 
 async def open_connection(  # noqa: PLR0913  # all by name, and hardly anybody needs them all
@@ -80,7 +93,7 @@ async def open_connection(  # noqa: PLR0913  # all by name, and hardly anybody n
         elif not (faults and _refused(faults[0])):  # of a refusal one often sees only that the connection was reset
             faults[:] = [error]
 
-    connection = _Connection(on_server_gone)
+    connection = LastingClient(on_server_gone)
     try:
         async with asyncio.timeout(limit.total_seconds()):
             await connection.connect(

@@ -20,6 +20,12 @@ def share_used(info: dict[str, Any]) -> float:
     return max((used / limit for limit, used in limits if limit > 0), default=0.0)
 
 
+async def drops_deadlines(connection: Client) -> bool:
+    """Whether TIMERS has a limit, also one that it is far from: it can only drop what is oldest. Raises Unavailable."""
+    config = (await request(connection, f"STREAM.INFO.{subjects.TIMERS}"))["config"]
+    return any(config.get(limit, 0) > 0 for limit in ("max_bytes", "max_msgs", "max_msgs_per_subject", "max_age"))
+
+
 async def shares_used(connection: Client) -> dict[str, float]:
     """Of each stream that tells. Takes as long as `streams.request` when none does."""
 
