@@ -59,7 +59,7 @@ class LastingClient(Client):
     async def _close_again(self) -> None:
         """Without the socket, whose end cannot be waited for any more; then it gets to the end."""
         if self._transport is not None:
-            self._transport.close()
+            self._transport.close()  # type: ignore[no-untyped-call]  # nats-py's
             self._transport = None
         self._status = Client.DISCONNECTED
         await super().close()
