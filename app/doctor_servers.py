@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ PATIENCE: Final = timedelta(seconds=3)
 MIGRATE: Final = "workspaced migrate"
 
 
-async def check_servers(sources: Sources, tag: str) -> AsyncIterator[Check]:
+async def check_servers(sources: Sources, tag: str) -> AsyncGenerator[Check, None]:
     """NATS with streams, consumers and an engine; Postgres with its schema; a provisioner of `tag`."""
     try:
         # The engine's permissions suffice for all that is asked, and those of an administrator do too.
