@@ -1,14 +1,15 @@
 """The request API: each verb of `ws.api` and what answers it (design.md section 4, wire.md section 2)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import ParamSpec, Protocol
 
 from msgspec.structs import replace
 from nats.aio.client import Client
 
 from workspaced.app.catalogue import Catalogue
 from workspaced.app.store_watch import StoreWatch
+from workspaced.app.tenants import NOT_KNOWN, TenantLooks
 from workspaced.app.typical import TypicalTimes
 from workspaced.bus.ask import Asker
 from workspaced.bus.codec import decode_command, decode_request
@@ -27,7 +28,7 @@ from workspaced.bus.messages import (
     WorkspaceEntry,
     WorkspaceList,
 )
-from workspaced.bus.service import Handler
+from workspaced.bus.service import Handler, TenantHandler
 from workspaced.fsm.chat import Chat
 from workspaced.fsm.commands import COMMANDS
 from workspaced.fsm.errors import NotFound, Unavailable
@@ -38,7 +39,14 @@ from workspaced.fsm.settings import Settings, settings_in_force
 from workspaced.fsm.snapshot import Snapshot, take_snapshot
 from workspaced.store.port import Store
 
-NOT_KNOWN: Final = "there is no such chat; create_workspace or attach makes one"
+P = ParamSpec("P")
+
+
+class Command(Protocol):
+    """Answers a command, as `Handler` and as `TenantHandler`."""
+
+    def __call__(self, body: bytes, tenant: str | None = None, /) -> Awaitable[bytes]:
+        """The reply's body."""
 
 
 class Api:
@@ -73,21 +81,27 @@ class Api:
         kept = looks | dict(self._catalogue.handlers())
         return commands | {verb: self._noticing(handler) for verb, handler in kept.items()}
 
-    def _command(self, verb: str) -> Handler:
-        async def ask(body: bytes) -> bytes:
+    def tenant_handlers(self) -> Mapping[str, TenantHandler]:
+        """By verb, for who is limited to one organization; not all verbs are for them."""
+        commands: dict[str, TenantHandler] = {verb: self._command(verb) for verb in COMMANDS}
+        looks = TenantLooks(self._store, self.handlers()).handlers()
+        return commands | {verb: self._noticing(handler) for verb, handler in looks.items()}
+
+    def _command(self, verb: str) -> Command:
+        async def ask(body: bytes, tenant: str | None = None) -> bytes:
             decode_command(body, COMMANDS[verb])  # a bad body is the caller's to mend, whatever the store does
             if self._watch.away:
                 raise Unavailable
-            return await self._asker.ask(verb, body)
+            return await self._asker.ask(verb, body, tenant)
 
         return ask
 
-    def _noticing(self, handler: Handler) -> Handler:
+    def _noticing(self, handler: Callable[P, Awaitable[object]]) -> Callable[P, Awaitable[object]]:
         """Whoever finds the store away tells the watch, so that commands are refused before they are published."""
 
-        async def handle(body: bytes) -> object:
+        async def handle(*args: P.args, **kwargs: P.kwargs) -> object:
             try:
-                return await handler(body)
+                return await handler(*args, **kwargs)
             except Unavailable as error:
                 if not await self._watch.look():
                     raise Unavailable from error
@@ -128,6 +142,7 @@ class Api:
             workspaces, after = await self._store.workspaces(
                 owner_id=request.owner_id,
                 template_id=request.template_id,
+                organization_id=request.organization_id,
                 unbound=bool(request.unbound),
                 limit=request.limit,
                 after=request.after,
@@ -138,6 +153,7 @@ class Api:
             state=request.state,
             owner_id=request.owner_id,
             template_id=request.template_id,
+            organization_id=request.organization_id,
             unbound=bool(request.unbound),
             limit=request.limit,
             after=request.after,

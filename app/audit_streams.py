@@ -37,7 +37,7 @@ async def note_streams(rows: AuditRows, admin: Client, tell: Callable[[str, int,
             await rows.note_pushes(push for stored in page if (push := _push(stored)) is not None)
             tell("pushes", page[-1].sequence if page else 0, chats.last_sequence)
     tell("pushes", chats.last_sequence, chats.last_sequence)
-    async for held in subjects_held(admin, subjects.JOBS, subjects.ALL_JOBS):
+    async for held in subjects_held(admin, subjects.JOBS, subjects.STREAM_SUBJECTS[subjects.JOBS][0]):
         await rows.note_jobs(job for subject in held if (job := _job(subject)) is not None)
     await rows.noted()
     return Streams(chats.held_since, chats.per_subject or UNLIMITED)

@@ -42,6 +42,8 @@ class ServeConfig(Struct, frozen=True):
     drain_limit: timedelta = timedelta(seconds=20)
     agent_key: str = ""
     """What the secrets of builds' agents are made with; empty: builds have none."""
+    tenants: bool = False
+    """Announcements go to each organization's own subjects too."""
 
     @property
     def login(self) -> NatsLogin:
@@ -60,6 +62,7 @@ def serve_config(
     chosen = _of(sources, [each.name for each in ENGINE if each.name != "log_level"])
     if own_port and not sources.is_given("http_port"):
         chosen["http_port"] = 0
+    chosen["tenants"] = chosen["tenants"] == "yes"
     return ServeConfig(
         nats_url=login.url,
         user=login.user,

@@ -52,10 +52,16 @@ class Engine:
         moments: Moments,
         on_server: Callable[[str], None],
         secrets: AgentSecrets | None = None,
+        *,
+        tenants: bool = False,
     ) -> None:
-        """`on_server` hears the id of each NATS server that tells of a new connection; jobs get `secrets`."""
+        """`on_server` hears the id of each NATS server that tells of a new connection; jobs get `secrets`.
+
+        With `tenants` each announcement goes to its organization too.
+        """
         self._connection, self._decider, self._publisher = connection, decider, publisher
         self._metrics, self._moments, self._on_server, self._secrets = metrics, moments, on_server, secrets
+        self._tenants = tenants
         self._room = Room(connection)
         self.held_back = ""
         """Why NATS did not take what was last to be said, which is tried again; empty when it did."""
@@ -95,7 +101,9 @@ class Engine:
             await self._moments.reach("before_lock")
             decided = await self._decider.decide(inputs)
             dead = dict(undecodable + decided.dead)
-            await self._publish([*_messages(decided, self._secrets), *self._put_aside(batch, dead)])
+            await self._publish(
+                [*_messages(decided, self._secrets, tenants=self._tenants), *self._put_aside(batch, dead)]
+            )
             await self._moments.reach("before_ack")
             await self._acknowledge(batch, dead, link)
             await self._moments.reach("after_ack")
@@ -158,11 +166,12 @@ class Engine:
             await working(self._connection, batch)
 
 
-def _messages(decided: Decided, secrets: AgentSecrets | None) -> list[Message]:
+def _messages(decided: Decided, secrets: AgentSecrets | None, *, tenants: bool = False) -> list[Message]:
     """All that is to be said: what each row recorded, the announcements, and last the answers."""
     messages = []
     for said in decided.said:
-        messages += messages_of((*said.replayed, *said.transitions), secrets=secrets)
+        organizations = said.organizations if tenants else None
+        messages += messages_of((*said.replayed, *said.transitions), secrets=secrets, organizations=organizations)
         messages += [effect_message(effect, said.at, secrets) for effect in said.effects]
     return messages + [_answer(answer) for said in decided.said for answer in said.answers]
 

@@ -34,6 +34,7 @@ class Parts:
         self.metrics = Metrics()
         self.typical = TypicalTimes()
         self._defaults, self._ids, self._moments = config.defaults, RandomIds(), moments
+        self._tenants = config.tenants
         self._secrets = AgentSecrets(config.agent_key) if config.agent_key else None
 
     def recovery(self, connection: Client, publisher: Publisher) -> Recovery:
@@ -61,7 +62,16 @@ class Parts:
             moments=self._moments,
             secrets=self._secrets,
         )
-        return Engine(connection, decider, publisher, self.metrics, self._moments, settling.heard_of, self._secrets)
+        return Engine(
+            connection,
+            decider,
+            publisher,
+            self.metrics,
+            self._moments,
+            settling.heard_of,
+            self._secrets,
+            tenants=self._tenants,
+        )
 
     def service(self, connection: Client, publisher: Publisher, asker: Asker) -> Service:
         """What answers requests."""
@@ -76,4 +86,10 @@ class Parts:
             defaults=self._defaults,
             typical=self.typical,
         )
-        return Service(connection, api.handlers(), version("workspaced"), observe=self.metrics.request)
+        return Service(
+            connection,
+            api.handlers(),
+            version("workspaced"),
+            tenant_handlers=api.tenant_handlers(),
+            observe=self.metrics.request,
+        )

@@ -34,7 +34,7 @@ class Done(Struct, frozen=True):
 
 async def read_letter(admin: Client, sequence: int) -> Kept:
     """One dead letter. Raises NotFound, and Unavailable when NATS does not answer."""
-    page = await read(admin, subjects.DEAD, subjects.ALL_DEAD, sequence - 1, 1)
+    page = await read(admin, subjects.DEAD, subjects.STREAM_SUBJECTS[subjects.DEAD][0], sequence - 1, 1)
     if not page.kept or page.kept[0].sequence != sequence:
         raise NotFound(f"there is no dead letter {sequence}; see `workspaced dead list`", code="dead_not_found")
     return page.kept[0]

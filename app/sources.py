@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from workspaced.app.connection import NAME, Connection, read_connection
 from workspaced.app.given import BadSetting, read_environment, values
 from workspaced.app.variables import Value
+from workspaced.bus.subjects import is_uuid
 from workspaced.fsm.errors import Unavailable
 from workspaced.provisioners.agent.config import NatsLogin, Tls
 
@@ -38,6 +39,14 @@ class Sources:
     def is_given(self, name: str) -> bool:
         """Somebody chose it."""
         return name in self._flags or name in self._given
+
+    @property
+    def tenant(self) -> str | None:
+        """The organization that one's user is limited to. Raises BadSetting when that is no id."""
+        text = self.text("tenant").lower()
+        if text and not is_uuid(text):
+            raise BadSetting("WORKSPACED_TENANT must be an organization's id, a UUID")
+        return text or None
 
     @cached_property
     def folder(self) -> Path:

@@ -135,6 +135,9 @@ ENGINE: Final = (
         "engine",
         has_flag=False,
     ),
+    Variable(
+        "tenants", "no", "announce to each organization on subjects of its own too", "engine", words=("no", "yes")
+    ),
     Variable("drain_limit", _s(seconds=20), "what work in hand gets to finish after SIGTERM", "engine"),
     Variable("log_level", "info", "what is logged on stderr", "all", words=LOG_LEVELS),
 )
@@ -176,6 +179,7 @@ STREAMS: Final = (
 
 CLIENT: Final = (
     Variable("request_timeout", _s(seconds=5), "how long one request waits for its answer", "client", has_flag=False),
+    Variable("tenant", "", "the organization that one's user is limited to, if it is to one", "client", has_flag=False),
     Variable("request_attempts", 3, "how often it is asked", "client", has_flag=False),
     Variable("tool_wait", _s(minutes=22), "how long a tool waits for a workspace", "client", has_flag=False),
     Variable(

@@ -3,7 +3,7 @@
 Message ids are the same whenever a row is said again, so a repetition within the stream's window is stored once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -56,12 +56,20 @@ def messages_of(
     inputs: Iterable[InputRow] = (),
     traceparent: str | None = None,
     secrets: AgentSecrets | None = None,
+    *,
+    organizations: Mapping[str, str] | None = None,
 ) -> list[Message]:
-    """All that is to be said of `rows` and `inputs`, in their order; a row's effects stand before its push."""
+    """All that is to be said of `rows` and `inputs`, in their order; a row's effects stand before its push.
+
+    Of chats that `organizations` has, by id, each push goes to the organization too.
+    """
     messages = []
     for row in rows:
         messages += [effect_message(effect, row.at, secrets) for effect in row.effects]
-        messages.append(push_message(row, traceparent))
+        push = push_message(row, traceparent)
+        if organizations and (tenant := organizations.get(row.chat_id)):
+            messages.append(_for_tenant(row, push, tenant))
+        messages.append(push)
     for given in inputs:
         messages += [effect_message(effect, given.at, secrets) for effect in given.effects]
     return messages
@@ -84,6 +92,15 @@ def push_message(row: TransitionRow, traceparent: str | None = None) -> Message:
     if traceparent:
         attributes[headers.TRACEPARENT] = traceparent
     return Message(subjects.chat(row.chat_id, row.to_state), encode(body), attributes)
+
+
+def _for_tenant(row: TransitionRow, push: Message, tenant: str) -> Message:
+    """The push on `ws.org.<organization_id>.chat.<chat_id>.<to>`.
+
+    No stream keeps it. It goes ahead of the one that a stream does, on one connection: that one's answer tells that the
+    server has passed this one on.
+    """
+    return replace(push, subject=subjects.chat(row.chat_id, row.to_state, tenant), answered=False)
 
 
 def effect_message(effect: Effect, at: datetime, secrets: AgentSecrets | None = None) -> Message:

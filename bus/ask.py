@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from workspaced.bus import subjects
 from workspaced.bus.codec import MAX_BODY, decode_command, encode
 from workspaced.bus.faults import encode_error, error_in
-from workspaced.bus.headers import REPLY
+from workspaced.bus.headers import ORGANIZATION, REPLY
 from workspaced.bus.messages import Reply
 from workspaced.bus.publish import Message, NotStored, Publisher, with_id
 from workspaced.fsm.commands import COMMANDS
@@ -52,16 +52,17 @@ class Asker:
             f"{self._inbox}.*", cb=self._on_answer, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
 
-    async def ask(self, verb: str, body: bytes) -> bytes:
+    async def ask(self, verb: str, body: bytes, tenant: str | None = None) -> bytes:
         """The reply to a command, JSON of `Reply`; `queued` when nobody has decided it within the time limit.
 
+        `tenant` is the organization that its sender is limited to, which the engine that decides it goes by.
         Raises BadRequest for a bad body, Unavailable when EVENTS did not take it, and whatever refused the command.
         """
         command = decode_command(body, COMMANDS[verb])
         self._next += 1
         inbox = f"{self._inbox}.{self._next}"
         # The id is fresh each time: a repeated request is recognised by its request_id, in the store, at any time.
-        headers = with_id(str(uuid4())) | {REPLY: inbox}
+        headers = with_id(str(uuid4())) | {REPLY: inbox} | ({ORGANIZATION: tenant} if tenant else {})
         answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
         self._waiting[inbox] = answer
         try:

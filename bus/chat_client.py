@@ -47,13 +47,24 @@ class WorkspacedClient:
     again after `Unavailable` or outcome `queued`.
     """
 
-    def __init__(self, connection: Client, patience: Patience | None = None, moments: Moments | None = None) -> None:
-        """Over a connection of yours, whose callbacks call `reconnected` and `closed`, and which you close yourself."""
+    def __init__(
+        self,
+        connection: Client,
+        patience: Patience | None = None,
+        moments: Moments | None = None,
+        *,
+        tenant: str | None = None,
+    ) -> None:
+        """Over a connection of yours, whose callbacks call `reconnected` and `closed`, and which you close yourself.
+
+        `tenant` is the organization that your NATS user is limited to (docs/security.md): its subjects are used.
+        """
         self.connection = connection
         self._patience = patience or Patience()
         self._moments = moments or Moments()
-        self._feeds = Feeds(connection, self.get, self._moments)
-        self._log_follows = LogFollows(connection, self.logs)
+        self._tenant = tenant
+        self._feeds = Feeds(connection, self.get, self._moments, tenant)
+        self._log_follows = LogFollows(connection, self.logs, allowed=tenant is None)
 
     @classmethod
     async def connect(
@@ -65,10 +76,12 @@ class WorkspacedClient:
         inbox_prefix: str = "_INBOX_chatd",
         limit: timedelta = CONNECT_LIMIT,
         patience: Patience | None = None,
+        tenant: str | None = None,
         **options: Any,  # noqa: ANN401  # nats.connect's own
     ) -> Self:
         """A client with a connection of its own, which reconnects by itself. Raises Unavailable after `limit`.
 
+        `tenant` is the organization that the user is limited to, if it is to one.
         `options` are those of `nats.connect`, such as `tls` and `nkeys_seed_str`.
         """
         client: Self | None = None
@@ -92,7 +105,7 @@ class WorkspacedClient:
             on_closed=closed,
             **options,
         )
-        client = cls(connection, patience)
+        client = cls(connection, patience, tenant=tenant)
         return client
 
     async def close(self) -> None:
@@ -357,7 +370,7 @@ class WorkspacedClient:
     @asynccontextmanager
     async def watch_all(self) -> AsyncIterator[AsyncIterator[Push]]:
         """The pushes of all chats from now on; what was pushed while NATS was away is missing, unlike in `watch`."""
-        subscription = await self.connection.subscribe(subjects.ALL_CHATS)
+        subscription = await self.connection.subscribe(subjects.all_chats(self._tenant))
         await asyncio.sleep(0)  # flush() sends its PING ahead of a SUB that still waits in the client
         await self.connection.flush()
 
@@ -376,6 +389,6 @@ class WorkspacedClient:
 
     async def _request(self, verb: str, message: object, kind: type[T]) -> T:
         await self._moments.reach("before_request")
-        answer = await request(self.connection, verb, message, kind, self._patience)
+        answer = await request(self.connection, verb, message, kind, self._patience, self._tenant)
         await self._moments.reach("after_answer")
         return answer

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from workspaced.bus import subjects
 from workspaced.bus.codec import decode_event
-from workspaced.bus.headers import MESSAGE_ID, REPLY
+from workspaced.bus.headers import MESSAGE_ID, ORGANIZATION, REPLY
 from workspaced.bus.stored import Stored
 from workspaced.fsm.commands import COMMANDS
 from workspaced.fsm.effects import Due, LinkLost, Timed
@@ -78,7 +78,8 @@ def _command(stored: Stored, subject: subjects.CommandSubject) -> Input:
     command = decode_event(stored.body, COMMANDS[subject.verb])
     if command.chat_id != subject.chat_id:
         raise UndecodableMessage("bad_body", "chat_id: differs from the subject's")
-    return _input(stored, Ask(command, content_of(subject.verb, stored.body), reply_inbox(stored)))
+    tenant = stored.headers.get(ORGANIZATION)
+    return _input(stored, Ask(command, content_of(subject.verb, stored.body), reply_inbox(stored), tenant))
 
 
 def reply_inbox(stored: Stored) -> str | None:

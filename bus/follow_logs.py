@@ -18,7 +18,7 @@ from nats.errors import Error as NatsError
 from workspaced.bus import subjects
 from workspaced.bus.logs import SentLine, sent_line
 from workspaced.bus.messages import LogEntry, Logs
-from workspaced.fsm.errors import Unavailable
+from workspaced.fsm.errors import BadRequest, Unavailable
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
@@ -149,13 +149,17 @@ class LogFollow:
 class LogFollows:
     """The logs that are followed over one connection."""
 
-    def __init__(self, connection: Client, read: ReadPage) -> None:
+    def __init__(self, connection: Client, read: ReadPage, *, allowed: bool = True) -> None:
+        """Not `allowed`: for who is limited to one organization, as lines are not sent by organization."""
         self._connection = connection
         self.read = read
+        self._allowed = allowed
         self._follows: set[LogFollow] = set()
 
     async def join(self, follow: LogFollow) -> "Subscription":
-        """Have `follow` told what is sent from now on. Raises Unavailable."""
+        """Have `follow` told what is sent from now on. Raises Unavailable, and BadRequest when it is not allowed."""
+        if not self._allowed:
+            raise BadRequest("a user of one organization cannot follow a log; read it by page with `logs`")
         subject = subjects.logs_of(follow.build_id)
         try:
             subscription = await self._connection.subscribe(subject, cb=follow.on_message)

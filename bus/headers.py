@@ -7,6 +7,8 @@ SERVER_PREFIX: Final = "Nats-"
 """Of the headers that mean something to the server, or that it wrote itself."""
 REPLY: Final = "Ws-Reply"
 """On `ws.cmd`: the inbox of the engine that took the request."""
+ORGANIZATION: Final = "Ws-Organization"
+"""On `ws.cmd`: the organization that the sender of the request is limited to, as NATS has checked."""
 
 SCHEDULE: Final = "Nats-Schedule"
 SCHEDULE_TARGET: Final = "Nats-Schedule-Target"

@@ -118,6 +118,7 @@ class ListRequest(Struct, frozen=True, omit_defaults=True):
     state: State | None = None
     owner_id: Id | None = None
     template_id: Id | None = None
+    organization_id: Id | None = None
     unbound: bool | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
     after: Id | None = None

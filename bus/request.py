@@ -27,16 +27,19 @@ class Patience(Struct, frozen=True):
     attempts: int = 3
 
 
-async def request(connection: Client, verb: str, message: object, kind: type[T], patience: Patience) -> T:
+async def request(
+    connection: Client, verb: str, message: object, kind: type[T], patience: Patience, tenant: str | None = None
+) -> T:
     """The answer to `message`, decoded as `kind`; sent again, unchanged, after 503 and when nobody answers.
 
     Sending again is harmless: a command is known by its request_id. Raises what the engine raised, and Unavailable
-    when no attempt was answered.
+    when no attempt was answered. It goes to `tenant`'s subjects, if one is given.
     """
+    subject = subjects.api(verb, tenant)
     body, pause = encode(message), PAUSE.total_seconds()
     for attempt in range(1, patience.attempts + 1):
         try:
-            return await _once(connection, verb, body, kind, patience)
+            return await _once(connection, subject, body, kind, patience.timeout.total_seconds())
         except Unavailable:
             if attempt == patience.attempts:
                 raise
@@ -45,8 +48,8 @@ async def request(connection: Client, verb: str, message: object, kind: type[T],
     raise Unavailable
 
 
-async def _once(connection: Client, verb: str, body: bytes, kind: type[T], patience: Patience) -> T:
-    subject, seconds = subjects.api(verb), patience.timeout.total_seconds()
+async def _once(connection: Client, subject: str, body: bytes, kind: type[T], seconds: float) -> T:
+    verb = subject.rpartition(".api.")[2]
     try:
         answer = await connection.request(subject, body, timeout=seconds)
     except NoRespondersError:

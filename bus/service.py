@@ -31,6 +31,9 @@ REPLIES: Final = ("_INBOX", "_R_")
 
 Handler = Callable[[bytes], Awaitable[object]]
 """Takes the request's body; its result is the reply's body: bytes as they are, anything else as JSON."""
+TenantHandler = Callable[[bytes, str], Awaitable[object]]
+"""The same for a sender who is limited to the organization that comes second."""
+_Serving = Callable[[Request], Awaitable[object]]
 Observer = Callable[[str, int, float], None]
 """Told of each request: verb, status (200 when all is well), seconds."""
 
@@ -38,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 class Service:
-    """The endpoints `ws.api.<verb>` of one process; any number of processes share the requests."""
+    """The endpoints `ws.api.<verb>` and `ws.org.*.api.<verb>` of one process; any number share the requests."""
 
     def __init__(
         self,
@@ -46,12 +49,13 @@ class Service:
         handlers: Mapping[str, Handler],
         version: str,
         *,
+        tenant_handlers: Mapping[str, TenantHandler] | None = None,
         at_once: int = AT_ONCE,
         observe: Observer | None = None,
     ) -> None:
         """`handlers` by verb (`create`, `templates.put`); `version` is a semantic one; `at_once` requests may run."""
         self._connection = connection
-        self._handlers = handlers
+        self._handlers, self._tenant_handlers = handlers, tenant_handlers or {}
         self._version = version
         self._room = asyncio.Semaphore(at_once)
         self._observe = observe or _observe_nothing
@@ -67,8 +71,16 @@ class Service:
         group = self._service.add_group(name=subjects.API_PREFIX)
         for verb, handler in self._handlers.items():
             await group.add_endpoint(
-                name=verb.replace(".", "-"), subject=verb, queue_group=NAME, handler=self._starter(verb, handler)
+                name=verb.replace(".", "-"),
+                subject=verb,
+                queue_group=NAME,
+                handler=self._starter(verb, _plain(handler)),
             )
+        group = self._service.add_group(name=subjects.TENANT_API_PREFIX)
+        for verb, limited in self._tenant_handlers.items():
+            name = f"org-{verb.replace('.', '-')}"
+            starter = self._starter(verb, _limited(limited))
+            await group.add_endpoint(name=name, subject=verb, queue_group=NAME, handler=starter)
         await asyncio.sleep(0)  # flush() sends its PING ahead of SUBs that still wait in the client
         await self._connection.flush()
 
@@ -80,7 +92,7 @@ class Service:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _starter(self, verb: str, handler: Handler) -> Callable[[Request], Awaitable[None]]:
+    def _starter(self, verb: str, handler: _Serving) -> Callable[[Request], Awaitable[None]]:
         async def start(request: Request) -> None:
             if not request._msg.reply.startswith(REPLIES):  # noqa: SLF001  # the library keeps it to itself
                 return
@@ -91,11 +103,11 @@ class Service:
 
         return start
 
-    async def _serve(self, verb: str, handler: Handler, request: Request) -> None:
+    async def _serve(self, verb: str, handler: _Serving, request: Request) -> None:
         began, status = time.monotonic(), 200
         try:
             try:
-                result = await handler(request.data)
+                result = await handler(request)
                 await request.respond(result if isinstance(result, bytes) else encode(result))
             except Exception as error:  # noqa: BLE001  # the border: whatever happens inside stays inside
                 status = await self._respond_error(verb, request, error)
@@ -114,6 +126,15 @@ class Service:
         data, headers = encode_error(status, body)
         await request.respond(data, headers)
         return status
+
+
+def _plain(handler: Handler) -> _Serving:
+    return lambda request: handler(request.data)
+
+
+def _limited(handler: TenantHandler) -> _Serving:
+    """The subject says which organization: NATS let nobody ask there who is not of it."""
+    return lambda request: handler(request.data, subjects.tenant_of(request.subject))
 
 
 def _observe_nothing(_verb: str, _status: int, _seconds: float) -> None:

@@ -36,15 +36,13 @@ STREAM_SUBJECTS: Final = {
 }
 """No subject is of two of them."""
 ALL_DUE: Final = "ws.due.>"
-ALL_CHATS: Final = "ws.chat.>"
-ALL_JOBS: Final = "ws.job.>"
-ALL_DEAD: Final = "ws.dead.>"
 ALL_RESYNC: Final = "ws.resync.*"
 ALL_CANCELS: Final = "ws.cancel.*"
 AGENTS_CONNECTED: Final = "ws.agents"
 """The NATS servers tell the connections of agents."""
 ALL_REVOKED: Final = "ws.revoke.*"
 API_PREFIX: Final = "ws.api"
+TENANT_API_PREFIX: Final = "ws.org.*.api"
 
 JOB_STATUSES: Final[frozenset[str]] = frozenset(get_args(JobStatus))
 AGENT_KINDS: Final = frozenset({"connected", "disconnected", "lifecycle"})
@@ -79,10 +77,8 @@ def is_uuid(text: str) -> bool:
 
 def stream_of(subject: str) -> str | None:
     """The stream that keeps messages of `subject`; None when none does."""
-    for stream, of in STREAM_SUBJECTS.items():
-        if any(subject.startswith(each.rstrip(">*")) for each in of):
-            return stream
-    return None
+    kept = ((stream, each.rstrip(">*")) for stream, of in STREAM_SUBJECTS.items() for each in of)
+    return next((stream for stream, beginning in kept if subject.startswith(beginning)), None)
 
 
 def is_tag(text: str) -> bool:
@@ -93,9 +89,14 @@ def is_tag(text: str) -> bool:
 # --- building ---------------------------------------------------------------------------------------------------------
 
 
-def api(verb: str) -> str:
-    """`ws.api.<verb>`, where a request goes."""
-    return f"{API_PREFIX}.{_word(verb, API_VERBS, 'verb')}"
+def api(verb: str, tenant: str | None = None) -> str:
+    """`ws.api.<verb>`, where a request goes; `ws.org.<tenant>.api.<verb>` of who is limited to that organization."""
+    return f"{_prefix('api', tenant)}.{_word(verb, API_VERBS, 'verb')}"
+
+
+def tenant_of(subject: str) -> str:
+    """The organization that stands in `ws.org.<organization_id>.api.<verb>`. Raises BadRequest when that is no id."""
+    return _id(subject.split(".")[2], "tenant")
 
 
 def command(chat_id: str, verb: str) -> str:
@@ -170,14 +171,19 @@ def logs_of(build_id: str) -> str:
     return f"ws.log.*.{_id(build_id, 'build_id')}"
 
 
-def chat(chat_id: str, state: str) -> str:
-    """`ws.chat.<chat_id>.<state>`: the announcement of a transition to that state."""
-    return f"ws.chat.{_id(chat_id, 'chat_id')}.{_word(state, STATES, 'state')}"
+def chat(chat_id: str, state: str, tenant: str | None = None) -> str:
+    """`ws.chat.<chat_id>.<state>`: the announcement of a transition to that state; `ws.org.<tenant>.chat.…` too."""
+    return f"{_prefix('chat', tenant)}.{_id(chat_id, 'chat_id')}.{_word(state, STATES, 'state')}"
 
 
-def chat_all(chat_id: str) -> str:
+def chat_all(chat_id: str, tenant: str | None = None) -> str:
     """`ws.chat.<chat_id>.>`: all announcements of a chat."""
-    return f"ws.chat.{_id(chat_id, 'chat_id')}.>"
+    return f"{_prefix('chat', tenant)}.{_id(chat_id, 'chat_id')}.>"
+
+
+def all_chats(tenant: str | None = None) -> str:
+    """`ws.chat.>`: all announcements, or all of one organization."""
+    return f"{_prefix('chat', tenant)}.>"
 
 
 def ping(agent_id: str) -> str:
@@ -193,8 +199,7 @@ def agent(agent_id: str) -> str:
 def kick(server_id: str) -> str:
     """`ws.kick.<server_id>`: the NATS server drops the connection that the body names."""
     if _ODD_TOKEN.search(server_id) or "." in server_id:
-        message = "server_id must be one token"
-        raise BadRequest(message, field="server_id")
+        raise BadRequest("server_id must be one token", field="server_id")
     return f"ws.kick.{server_id}"
 
 
@@ -203,24 +208,25 @@ def dead(subject: str) -> str:
     return "ws.dead." + ".".join("_" if _ODD_TOKEN.search(token) else token for token in subject.split("."))
 
 
+def _prefix(kind: str, tenant: str | None) -> str:
+    return f"ws.{kind}" if tenant is None else f"ws.org.{_id(tenant, 'tenant')}.{kind}"
+
+
 def _id(text: str, field: str) -> str:
     if not is_uuid(text):
-        message = f"{field} must be a UUID in canonical lower case"
-        raise BadRequest(message, field=field)
+        raise BadRequest(f"{field} must be a UUID in canonical lower case", field=field)
     return text
 
 
 def _tag(text: str) -> str:
     if not is_tag(text):
-        message = "a provisioner's tag is 1 to 64 of a-z, 0-9 and -"
-        raise BadRequest(message, field="provisioner")
+        raise BadRequest("a provisioner's tag is 1 to 64 of a-z, 0-9 and -", field="provisioner")
     return text
 
 
 def _word(text: str, known: Container[str], field: str) -> str:
     if text not in known:
-        message = f"unknown {field} {text[:100]!r}"
-        raise BadRequest(message, field=field)
+        raise BadRequest(f"unknown {field} {text[:100]!r}", field=field)
     return text
 
 

@@ -147,11 +147,15 @@ class _Feed:
 class Feeds:
     """The chats that are watched over one connection."""
 
-    def __init__(self, connection: Client, read: Read, moments: Moments) -> None:
-        """`read` gives a chat's current snapshot and raises NotFound for a chat without a row."""
+    def __init__(self, connection: Client, read: Read, moments: Moments, tenant: str | None = None) -> None:
+        """`read` gives a chat's current snapshot and raises NotFound for a chat without a row.
+
+        With `tenant` pushes come on the subjects of that organization.
+        """
         self._connection = connection
         self._read = read
         self._moments = moments
+        self._tenant = tenant
         self._feeds: dict[str, _Feed] = {}
         self._catching_up: asyncio.Task[None] | None = None
 
@@ -211,7 +215,7 @@ class Feeds:
                 watch.end(fault)
 
     async def _open(self, chat_id: str, feed: _Feed) -> None:
-        subscription = await self._connection.subscribe(subjects.chat_all(chat_id), cb=feed.on_message)
+        subscription = await self._connection.subscribe(subjects.chat_all(chat_id, self._tenant), cb=feed.on_message)
         try:
             await self._reach_server()
         except BaseException:

@@ -10,7 +10,7 @@ from workspaced.fsm.builds import watch_pending
 from workspaced.fsm.change import Effects, change, record
 from workspaced.fsm.chat import Cause
 from workspaced.fsm.commands import VERBS
-from workspaced.fsm.decide import decide
+from workspaced.fsm.decide import decide, strangers_refusal
 from workspaced.fsm.due import deadline, expiry, limit
 from workspaced.fsm.effects import ChatDeadline, JobLimit, QueueTurn, WorkspaceExpiry
 from workspaced.fsm.errors import Conflict, UndecodableMessage, WorkspacedError
@@ -51,16 +51,19 @@ def apply(world: World, item: Input) -> None:
 
 def _command(world: World, item: Input, ask: Ask) -> None:
     command = ask.command
-    stored = world.requests.get((command.chat_id, command.request_id))
+    refusal = strangers_refusal(world, command, ask.tenant)
+    stored = world.requests.get((command.chat_id, command.request_id)) if refusal is None else None
     if stored is not None and stored.content == ask.content:
         answer(world, ask, stored, replayed=True)
         return
     row = InputRow(item.key, world.now, command.chat_id, content=ask.content)
     effects: Effects = []
     try:
+        if refusal is not None:
+            raise refusal
         if stored is not None:
             raise Conflict
-        plan = decide(world, command)
+        plan = decide(world, command, ask.tenant)
     except WorkspacedError as error:
         row = replace(row, error_status=error.status, error=error.body())
     else:

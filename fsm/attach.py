@@ -11,14 +11,19 @@ from workspaced.fsm.state import WAITING
 from workspaced.fsm.world import World
 
 
-def attach(world: World, chat: Chat, facts: Facts | None, command: Attach) -> Plan:
+def attach(world: World, chat: Chat, facts: Facts | None, command: Attach, tenant: str | None = None) -> Plan:
     """Bind the chat; its former workspace is not touched. Raises the errors of domain.md 2.5."""
     if (command.workspace_id is None) == (command.from_chat_id is None):
         raise BadRequest("name either workspace_id or from_chat_id", field="workspace_id")
     if command.from_chat_id is not None:
-        return _as_child(world, chat, facts, command.from_chat_id)
+        return _as_child(world, chat, facts, command.from_chat_id, tenant)
     target = world.facts.get(command.workspace_id or "")
-    if target is None or target.workspace.deleted or target.workspace.owner_id != chat.owner_id:
+    if (
+        target is None
+        or target.workspace.deleted
+        or target.workspace.owner_id != chat.owner_id
+        or (tenant is not None and target.workspace.organization_id != tenant)
+    ):
         raise BadRequest(
             "Workspace not found or you do not have access to this resource",
             code="workspace_not_found",
@@ -31,9 +36,9 @@ def attach(world: World, chat: Chat, facts: Facts | None, command: Attach) -> Pl
     return _bind(chat, facts, target)
 
 
-def _as_child(world: World, chat: Chat, facts: Facts | None, parent_id: str) -> Plan:
+def _as_child(world: World, chat: Chat, facts: Facts | None, parent_id: str, tenant: str | None) -> Plan:
     parent = world.chats.get(parent_id)
-    if parent is None or parent.version == 0:
+    if parent is None or parent.version == 0 or (tenant is not None and parent.organization_id != tenant):
         raise NotFound("parent chat is not known", code="parent_not_found", field="from_chat_id")
     child = replace(
         chat,

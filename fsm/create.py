@@ -23,9 +23,9 @@ GENERATED_TRIES = 4
 """The first generated name, and up to three more when it clashes."""
 
 
-def create(world: World, chat: Chat, facts: Facts | None, command: Create) -> Plan:
+def create(world: World, chat: Chat, facts: Facts | None, command: Create, tenant: str | None = None) -> Plan:
     """Give the chat a workspace, or tell which one it has. Raises the errors of domain.md 2.6."""
-    template_id = check_template_id(command.template_id)
+    template_id = _as_seen_by(tenant, world, check_template_id(command.template_id))
     if facts is None or facts.workspace.deleted or facts.build is None:
         return _new(world, chat, facts, command, template_id)
     if chat.state is State.IDLE:
@@ -35,6 +35,12 @@ def create(world: World, chat: Chat, facts: Facts | None, command: Create) -> Pl
     if chat.state is State.READY:
         return _exists(world, chat, facts)
     return _from_failed(world, chat, facts) or _new(world, chat, facts, command, template_id)
+
+
+def _as_seen_by(tenant: str | None, world: World, template_id: str) -> str:
+    """The same; for who is limited to another organization than the template's, an id that no template has."""
+    template = world.templates.get(template_id)
+    return template_id if tenant is None or template is None or template.organization_id == tenant else ""
 
 
 def check_template_id(text: str) -> str:

@@ -6,22 +6,25 @@ from workspaced.fsm.attach import attach
 from workspaced.fsm.chat import Chat
 from workspaced.fsm.commands import Attach, Cancel, Command, Create, Delete, Restart, Start, Stop, Touch, Unreachable
 from workspaced.fsm.create import create
-from workspaced.fsm.errors import Conflict, Forbidden
+from workspaced.fsm.errors import Conflict, Forbidden, WorkspacedError
 from workspaced.fsm.plan import Plan
 from workspaced.fsm.use import touch, unreachable
 from workspaced.fsm.verbs import cancel, delete, restart, start, stop
 from workspaced.fsm.world import World
 
 
-def decide(world: World, command: Command) -> Plan:
-    """The plan for a command. Raises WorkspacedError in the words of domain.md; the world is unchanged then."""
+def decide(world: World, command: Command, tenant: str | None = None) -> Plan:
+    """The plan for a command. Raises WorkspacedError in the words of domain.md; the world is unchanged then.
+
+    For `tenant` there is nothing but that organization's; `strangers_refusal` was asked before.
+    """
     chat = _chat(world, command)
     facts = world.facts_of(chat)
     match command:
         case Create():
-            return create(world, chat, facts, command)
+            return create(world, chat, facts, command, tenant)
         case Attach():
-            return attach(world, chat, facts, command)
+            return attach(world, chat, facts, command, tenant)
         case Start():
             return start(world, chat, facts, command)
         case Restart():
@@ -50,12 +53,30 @@ def _chat(world: World, command: Command) -> Chat:
             chat = replace(chat, parent_chat_id=command.parent_chat_id)
     elif known is not None:
         chat = known
-    elif isinstance(command, Cancel):
-        raise Conflict("there is nothing to cancel", code="nothing_to_cancel")
     elif isinstance(command, Unreachable):
         return Chat(command.chat_id, command.actor_id or "", "", "")
     else:
-        raise Conflict("chat has no workspace; use create_workspace first", code="no_workspace")
+        raise _nothing_there(command)
     if command.actor_id is not None and command.actor_id != chat.owner_id:
         raise Forbidden
     return chat
+
+
+def strangers_refusal(world: World, command: Command, tenant: str | None) -> WorkspacedError | None:
+    """Why who is limited to the organization `tenant` may not give this command at all; None when they may.
+
+    Somebody else's chat and one that is not there are answered alike, also when they were asked before.
+    """
+    if tenant is None:
+        return None
+    known = world.chats.get(command.chat_id)
+    own = known is not None and known.organization_id == tenant
+    if isinstance(command, Create | Attach):
+        return None if command.organization_id == tenant and (own or known is None) else Forbidden()
+    return None if own else _nothing_there(command)
+
+
+def _nothing_there(command: Command) -> Conflict:
+    if isinstance(command, Cancel):
+        return Conflict("there is nothing to cancel", code="nothing_to_cancel")
+    return Conflict("chat has no workspace; use create_workspace first", code="no_workspace")

@@ -28,6 +28,8 @@ class Ask(Struct, frozen=True):
     """Hash of verb and body without `request_id`, the body compared as a JSON value."""
     reply_to: str | None = None
     """Where the engine that took the request waits for the answer."""
+    tenant: str | None = None
+    """The organization that the sender is limited to; None for one who may touch every chat."""
 
 
 class Input(Struct, frozen=True):

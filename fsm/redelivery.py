@@ -17,6 +17,8 @@ def applied_before(world: World, item: Input) -> bool:
         return False
     for given in rows or ():
         world.said.replayed.append(replace(given, effects=_still_wanted(world, given.effects)))
+        if facts := world.facts.get(given.workspace_id or ""):  # the chat may have left it, and not be loaded
+            world.said.organizations.setdefault(given.chat_id, facts.workspace.organization_id)
     if row is not None:
         world.said.effects += _still_wanted(world, row.effects)
         if isinstance(item.payload, Ask):

@@ -47,6 +47,8 @@ class Said(Struct):
     """Transitions of inputs that were applied before; they are in the store already."""
     effects: list[Effect] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    organizations: dict[str, str] = field(default_factory=dict)
+    """By chat whose it is, of all chats above."""
 
 
 class World:
@@ -86,6 +88,7 @@ class World:
         self.requests = {(row.chat_id, row.request_id): row for row in loaded.inputs if row.request_id}
         self.done: set[str] = set()
         """Keys of the inputs that this batch has applied."""
+        self.said = Said(now)
         self.applied: dict[str, list[TransitionRow]] = {}
         for row in loaded.transitions:
             self.applied.setdefault(row.input_key, []).append(row)
@@ -93,7 +96,6 @@ class World:
             self._bind(chat)
         self.queue = loaded.queue
         """The queue of start builds, until it was looked at."""
-        self.said = Said(now)
         self._changes = Changes()
         self._expected = {chat.id: chat.version for chat in loaded.chats}
         self._workspaces: dict[str, Workspace] = {}
@@ -223,6 +225,7 @@ class World:
 
     def _bind(self, chat: Chat) -> None:
         self.chats[chat.id] = chat
+        self.said.organizations[chat.id] = chat.organization_id
         if chat.workspace_id:
             self.bound.setdefault(chat.workspace_id, set()).add(chat.id)
 

@@ -83,12 +83,13 @@ class MemoryStore:
         state: State | None = None,
         owner_id: str | None = None,
         template_id: str | None = None,
+        organization_id: str | None = None,
         unbound: bool = False,
         limit: int = 50,
         after: str | None = None,
     ) -> ChatPage:
         """Looks at every chat."""
-        check_ids(owner_id, template_id, after)
+        check_ids(owner_id, template_id, organization_id, after)
         facts = {row.id: facts_of(self.tables, row.id) for row in self.tables.workspaces.values()}
         found = [
             row
@@ -97,6 +98,7 @@ class MemoryStore:
             and (state is None or row.state is state)
             and (owner_id is None or row.owner_id == owner_id)
             and (template_id is None or _template_of(facts.get(row.workspace_id or "")) == template_id)
+            and (organization_id is None or row.organization_id == organization_id)
             and not (unbound and _live(facts.get(row.workspace_id or "")))
         ]
         return chat_page(found, {key: row for key, row in facts.items() if row}, limit)
@@ -106,12 +108,13 @@ class MemoryStore:
         *,
         owner_id: str | None = None,
         template_id: str | None = None,
+        organization_id: str | None = None,
         unbound: bool = False,
         limit: int = 50,
         after: str | None = None,
     ) -> WorkspacePage:
         """Looks at every workspace."""
-        check_ids(owner_id, template_id, after)
+        check_ids(owner_id, template_id, organization_id, after)
         bound = {row.workspace_id for row in self.tables.chats.values()}
         found = [
             facts
@@ -120,10 +123,17 @@ class MemoryStore:
             and (after is None or key > after)
             and (owner_id is None or row.owner_id == owner_id)
             and (template_id is None or row.template_id == template_id)
+            and (organization_id is None or row.organization_id == organization_id)
             and not (unbound and key in bound)
             and (facts := facts_of(self.tables, key))
         ]
         return workspace_page(found, self.tables.chats.values(), limit)
+
+    async def organization_of(self, build_id: str) -> str | None:
+        """By ids."""
+        check_ids(build_id)
+        build = self.tables.builds.get(build_id)
+        return self.tables.workspaces[build.workspace_id].organization_id if build else None
 
     async def history(
         self, chat_id: str, after_version: int = 0, limit: int = 100

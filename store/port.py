@@ -72,6 +72,7 @@ class Store(Protocol):
         state: State | None = None,
         owner_id: str | None = None,
         template_id: str | None = None,
+        organization_id: str | None = None,
         unbound: bool = False,
         limit: int = 50,
         after: str | None = None,
@@ -83,11 +84,15 @@ class Store(Protocol):
         *,
         owner_id: str | None = None,
         template_id: str | None = None,
+        organization_id: str | None = None,
         unbound: bool = False,
         limit: int = 50,
         after: str | None = None,
     ) -> WorkspacePage:
         """A page of live workspaces; no chat is bound to `unbound` ones."""
+
+    async def organization_of(self, build_id: str) -> str | None:
+        """Whose workspace a build is of; None when it is not known."""
 
     async def history(
         self, chat_id: str, after_version: int = 0, limit: int = 100

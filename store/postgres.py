@@ -85,12 +85,13 @@ class PostgresStore:
         state: State | None = None,
         owner_id: str | None = None,
         template_id: str | None = None,
+        organization_id: str | None = None,
         unbound: bool = False,
         limit: int = 50,
         after: str | None = None,
     ) -> ChatPage:
         """One statement; the primary key is the cursor."""
-        row = await self._look("chats", state, owner_id, template_id, unbound, after, limit + 1)
+        row = await self._look("chats", state, owner_id, template_id, organization_id, unbound, after, limit + 1)
         rows = loaded_from(row)
         return chat_page(rows.chats, facts_of(rows.workspaces, rows.builds, rows.agents), limit)
 
@@ -99,14 +100,22 @@ class PostgresStore:
         *,
         owner_id: str | None = None,
         template_id: str | None = None,
+        organization_id: str | None = None,
         unbound: bool = False,
         limit: int = 50,
         after: str | None = None,
     ) -> WorkspacePage:
         """One statement; the primary key is the cursor."""
-        rows = loaded_from(await self._look("workspaces", owner_id, template_id, unbound, after, limit + 1))
+        row = await self._look("workspaces", owner_id, template_id, organization_id, unbound, after, limit + 1)
+        rows = loaded_from(row)
         facts = facts_of(rows.workspaces, rows.builds, rows.agents)
         return workspace_page([facts[row.id] for row in rows.workspaces], rows.chats, limit)
+
+    async def organization_of(self, build_id: str) -> str | None:
+        """By primary keys."""
+        with in_our_words():
+            found = await self.pool.fetchval(query("organization_of"), build_id)
+        return str(found) if found else None
 
     async def history(
         self, chat_id: str, after_version: int = 0, limit: int = 100

@@ -100,20 +100,26 @@ class Connections:
             self.refused.append(str(error))
 
 
-def server_with_shared_agent(folder: Path, *, arguments: Sequence[str] = ()) -> NatsServer:
-    """A server of `folder`, not started, with the shipped nats.conf and `SHARED_AGENT` in it."""
+def server_with_shared_agent(
+    folder: Path, *, arguments: Sequence[str] = (), users: str = "", names: tuple[str, ...] = ()
+) -> NatsServer:
+    """A server of `folder`, not started, with the shipped nats.conf and `SHARED_AGENT` in it.
+
+    `users` are more users of account WS, as nats.conf has them, and `names` theirs.
+    """
     text = (files("workspaced.app") / "nats.conf").read_text()
     for before, after in (
         ('exports: [ { service: "ws.agent.*.*"', _SHARED_AGENT + 'exports: [ { service: "ws.agent.*.*"'),
-        ("admin, engine, chatd", f"{SHARED_AGENT}, admin, engine, chatd"),
-        ('"ws.timer.>", "ws.chat.>", "ws.sys.>", ', ""),  # tests speak for everybody
+        ("admin, engine, chatd", ", ".join((SHARED_AGENT, *names, "admin, engine, chatd"))),
+        ("{ user: inspector,", f"{users}{{ user: inspector,"),
+        ('"ws.timer.>", "ws.chat.>", "ws.org.*.chat.>", "ws.sys.>", ', ""),  # tests speak for everybody
     ):
         assert text.count(before) == 1
         text = text.replace(before, after)
     folder.mkdir(exist_ok=True, parents=True)
     conf = folder / "nats.conf"
     conf.write_text(text)
-    return NatsServer(folder, conf=conf, more_users=(SHARED_AGENT,), arguments=arguments)
+    return NatsServer(folder, conf=conf, more_users=(SHARED_AGENT, *names), arguments=arguments)
 
 
 async def remove_streams(server: Reachable) -> None:

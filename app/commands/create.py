@@ -142,4 +142,4 @@ def _identity(
 
     known = load_identity(sources.folder)
     owner = Owner((owner_id or known.owner.id).lower(), owner_name or known.owner.name)
-    return owner, (organization or known.organization_id).lower()
+    return owner, (organization or sources.tenant or known.organization_id).lower()

@@ -97,6 +97,8 @@ def _binding(sources: Sources, *, child: bool) -> "Binding":
         "organization_id": "mcp_organization",
     }
     given = {name: text for name, variable in variables.items() if (text := sources.text(variable))}
+    if sources.tenant:
+        given.setdefault("organization_id", sources.tenant)
     check(given)
     fallback: dict[Name, str] = {}
     if sources.runs_locally:

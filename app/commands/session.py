@@ -38,6 +38,7 @@ async def open_client(sources: Sources, role: str = "chatd") -> AsyncIterator[Wo
         **login.options(),
         limit=max(chosen.timeout, timedelta(seconds=1)),
         patience=chosen,
+        tenant=sources.tenant,
     )
     async with client:
         yield client

@@ -21,7 +21,7 @@ wanted = click.argument("wanted", metavar="NAME|UUID")
 def _organization(sources: Sources, given: str | None) -> str:
     from workspaced.app.identity import load_identity
 
-    return (given or load_identity(sources.folder).organization_id).lower()
+    return (given or sources.tenant or load_identity(sources.folder).organization_id).lower()
 
 
 @templates.command("list")

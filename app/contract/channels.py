@@ -197,6 +197,16 @@ _ANNOUNCED: Final = (
         headers=("traceparent",),
     ),
     _kept(
+        "ws.org.{organization_id}.chat.{chat_id}.{state}",
+        kind="announcement",
+        senders=(ENGINE,),
+        receivers=("chatd", "inspector"),
+        body=messages.Push,
+        summary="The same for who is limited to that organization, where engines have `tenants` on.",
+        ce_type="workspaced.chat.<state>",
+        headers=("traceparent",),
+    ),
+    _kept(
         "ws.dead.{subject}",
         kind="announcement",
         senders=(ENGINE,),
@@ -216,7 +226,7 @@ _INTERNAL: Final = (
             receivers=(ENGINE,),
             body=body,
             summary=f"A `{verb}` that was taken and is not decided yet.",
-            headers=("Ws-Reply",),
+            headers=("Ws-Reply", "Ws-Organization"),
         )
         for verb, body in COMMANDS.items()
     ),

@@ -109,6 +109,22 @@ async def test_workspaces_are_filtered(many: Store) -> None:
     assert await ids(unbound=True) == [an_id(103)]
 
 
+async def test_lists_are_filtered_by_organization(many: Store) -> None:
+    """Whose chat or workspace it is never changes."""
+    whose, nobodys = a_workspace().organization_id, an_id(77)
+    chats = [len((await many.chats(organization_id=each))[0]) for each in (None, whose, nobodys)]
+    workspaces = [len((await many.workspaces(organization_id=each))[0]) for each in (None, whose, nobodys)]
+
+    assert (chats, workspaces) == ([5, 5, 0], [3, 3, 0])
+
+
+async def test_a_build_is_its_workspaces_organizations(many: Store) -> None:
+    """None for a build that nobody knows."""
+    found = [await many.organization_of(build_id) for build_id in (a_build().id, an_id(77))]
+
+    assert found == [a_workspace().organization_id, None]
+
+
 async def test_history_comes_by_version_in_pages(store: Store) -> None:
     """Without what was published."""
     await put_one(store)

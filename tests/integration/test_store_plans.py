@@ -140,12 +140,13 @@ async def test_history_is_a_range_of_the_primary_key(filled: PostgresStore) -> N
 @pytest.mark.parametrize(
     ("arguments", "index"),
     [
-        ((None, None, None, False, None, 51), "chats_pkey"),
-        ((None, None, None, False, an_id(2), 51), "chats_pkey"),
-        (("building", None, None, False, an_id(2), 51), "chats_state"),
-        ((None, an_id(2), None, False, None, 51), "chats_owner"),
+        ((None, None, None, None, False, None, 51), "chats_pkey"),
+        ((None, None, None, None, False, an_id(2), 51), "chats_pkey"),
+        (("building", None, None, None, False, an_id(2), 51), "chats_state"),
+        ((None, an_id(2), None, None, False, None, 51), "chats_owner"),
+        ((None, None, None, an_id(2), False, None, 51), "chats_organization"),
     ],
-    ids=["all", "after", "state", "owner"],
+    ids=["all", "after", "state", "owner", "organization"],
 )
 async def test_chats_are_listed_by_an_index(filled: PostgresStore, arguments: tuple[object, ...], index: str) -> None:
     """In the order of the page, so that nothing beyond it is read."""
@@ -158,10 +159,11 @@ async def test_chats_are_listed_by_an_index(filled: PostgresStore, arguments: tu
 @pytest.mark.parametrize(
     ("arguments", "index"),
     [
-        ((None, None, False, an_id(2), 51), "workspaces_pkey"),
-        ((an_id(2), None, False, None, 51), "workspaces_owner"),
+        ((None, None, None, False, an_id(2), 51), "workspaces_pkey"),
+        ((an_id(2), None, None, False, None, 51), "workspaces_owner"),
+        ((None, None, an_id(2), False, None, 51), "workspaces_organization"),
     ],
-    ids=["after", "owner"],
+    ids=["after", "owner", "organization"],
 )
 async def test_workspaces_are_listed_by_an_index(
     filled: PostgresStore, arguments: tuple[object, ...], index: str

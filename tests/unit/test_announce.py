@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tests.bus_messages import BUILD, CHAT, JOB, NOW, ORGANIZATION, WORKSPACE, a_row, a_snapshot, a_stored
 from workspaced.bus.announce import effect_message, messages_of, push_message
@@ -150,6 +151,16 @@ def test_order() -> None:
         f"ws.chat.{CHAT}.building",
         f"ws.resync.{WORKSPACE}",
     ] == [message.subject for message in messages_of(rows, given)]
+
+
+def test_a_push_goes_to_its_organization_ahead_of_the_one_that_is_kept() -> None:
+    """The same message; nobody confirms it, but the one behind it is, on the same connection."""
+    rows = [a_row(1, State.CREATING), replace(a_row(1, State.IDLE), chat_id=JOB)]
+
+    limited, kept, others = messages_of(rows, organizations={CHAT: BUILD})
+
+    assert limited == replace(kept, subject=f"ws.org.{BUILD}.chat.{CHAT}.creating", answered=False)
+    assert others.subject == f"ws.chat.{JOB}.idle"
 
 
 def test_a_dead_letter() -> None:

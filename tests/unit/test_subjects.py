@@ -1,6 +1,7 @@
 """Subjects: parsing is the inverse of building, and nothing illegal is built or parsed."""
 
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -123,6 +124,30 @@ def test_no_bad_id_becomes_a_token(bad: str) -> None:
         subjects.chat_all(bad)
 
     assert caught.value.field == "chat_id"
+
+
+@pytest.mark.parametrize("bad", ["", "*", ">", f"{CHAT}.x", CHAT.upper().replace("0", "A")])
+def test_no_bad_organization_becomes_a_token(bad: str) -> None:
+    """Nor is one read from a subject."""
+    for build in (partial(subjects.api, "get"), partial(subjects.chat_all, CHAT), subjects.all_chats):
+        with pytest.raises(BadRequest):
+            build(bad)
+    with pytest.raises(BadRequest):
+        subjects.tenant_of(f"ws.org.{bad.replace('.', '')}.api.get")
+
+
+def test_subjects_of_an_organization() -> None:
+    """Requests and announcements have its id in front."""
+    built = [subjects.api("get", CHAT), subjects.chat(CHAT, "ready", CHAT), subjects.chat_all(CHAT, CHAT)]
+
+    assert [*built, subjects.all_chats(CHAT)] == [
+        f"ws.org.{CHAT}.api.get",
+        f"ws.org.{CHAT}.chat.{CHAT}.ready",
+        f"ws.org.{CHAT}.chat.{CHAT}.>",
+        f"ws.org.{CHAT}.chat.>",
+    ]
+    assert subjects.tenant_of(built[0]) == CHAT
+    assert subjects.stream_of(built[1]) is None
 
 
 @pytest.mark.parametrize("bad", ["", "Local", "a.b", "*", "x" * 65, "lo cal", "local\n"])

@@ -16,7 +16,7 @@ from workspaced.bus.codec import decode_request, encode
 from workspaced.fsm.effects import Timed
 
 RELEASED = Path(__file__).parents[2] / "docs" / "contract" / "released"
-SUBJECTS_WITHOUT_PARSER = ("ws.api.", "ws.timer.", "ws.revoke.", "ws.agents", "ws.kick.")
+SUBJECTS_WITHOUT_PARSER = ("ws.api.", "ws.timer.", "ws.revoke.", "ws.agents", "ws.kick.", "ws.org.")
 KINDS = body_types()
 SCHEMAS = files.schemas()
 
@@ -82,7 +82,7 @@ def test_subjects_are_known(name: str, golden: Golden) -> None:
     elif subject and not subject.startswith(SUBJECTS_WITHOUT_PARSER):
         subjects.parse(subject)
     else:
-        assert name.endswith("-reply") or name in {"error", "timer", "revoke", "agents", "kick"}
+        assert name.endswith("-reply") or name in {"error", "timer", "revoke", "agents", "kick", "org-chat"}
 
 
 @pytest.mark.parametrize(("name", "golden"), every_version())
@@ -139,6 +139,7 @@ LEFT_OUT = {
     "HistoryRequest.limit",
     "ListRequest.after",
     "ListRequest.kind",
+    "ListRequest.organization_id",
     "ListRequest.owner_id",
     "ListRequest.template_id",
     "ListRequest.unbound",

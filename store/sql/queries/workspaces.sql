@@ -1,15 +1,17 @@
 -- A page of live workspaces by id, with their facts and the chats bound to them. Null means any: $1 owner,
--- $2 template; $3 true for those only that no chat is bound to; $4 the id to go on after, or null; $5 how many.
+-- $2 template, $3 organization; $4 true for those only that no chat is bound to; $5 the id to go on after, or null;
+-- $6 how many.
 with w as materialized (
     select w.*
     from workspaced.workspaces as w
     where not w.deleted
-        and ($4::uuid is null or w.id > $4)
+        and ($5::uuid is null or w.id > $5)
         and ($1::uuid is null or w.owner_id = $1)
         and ($2::uuid is null or w.template_id = $2)
-        and (not $3::boolean or not exists (select from workspaced.chats as c where c.workspace_id = w.id))
+        and ($3::uuid is null or w.organization_id = $3)
+        and (not $4::boolean or not exists (select from workspaced.chats as c where c.workspace_id = w.id))
     order by w.id
-    limit $5
+    limit $6
 ),
 b as materialized (
     select latest.*
