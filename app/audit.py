@@ -23,6 +23,7 @@ from workspaced.app.clock import utc_now
 from workspaced.bus import subjects
 from workspaced.bus.look_up import acknowledged
 from workspaced.fsm.machine import moves
+from workspaced.fsm.settings import Settings
 from workspaced.store.audit import CHECKS, AuditRows, Found
 
 INVARIANTS: Final = {
@@ -39,6 +40,8 @@ INVARIANTS: Final = {
     "push_has_transition": "each push in CHATS is of a committed transition",
     "pending_job_queued": "the job of each pending build is in JOBS, or a provisioner told of it",
     "queued_job_has_build": "each job in JOBS has a committed build",
+    "limits_kept": "no more start builds are under way for an owner or a template than the stored limit",
+    "queue_moves": "no build waits in the queue that no limit holds back, unless a look at the queue is on its way",
     "deadline_in_timers": "the wake-up of each waiting chat is in TIMERS, for that deadline",
     "limits_in_timers": "the wake-up of each workspace's TTL and of each job that is not over is in TIMERS",
     "at_rest_on_facts": "the machine of each chat is at rest on the stored facts",
@@ -61,19 +64,24 @@ class Violation(Struct, frozen=True):
 
 
 async def audit(
-    dsn: str, admin: Client, *, tell: Tell = lambda *_: None, taken_jobs: Collection[str] = ()
+    dsn: str,
+    admin: Client,
+    *,
+    tell: Tell = lambda *_: None,
+    taken_jobs: Collection[str] = (),
+    defaults: Settings | None = None,
 ) -> list[Violation]:
     """Every violation, at most 1,000 of each invariant; empty when all is well.
 
     `admin` is a connection of role admin. `taken_jobs` are ids of jobs that a provisioner took off the queue and tells
-    nothing of, as only a test's does. Raises Unavailable when a server does not answer, SchemaRefused for a foreign
-    schema.
+    nothing of, as only a test's does. `defaults` are the engines' own settings, under those that are stored. Raises
+    Unavailable when a server does not answer, SchemaRefused for a foreign schema.
     """
     since = utc_now()
     done = await acknowledged(admin, subjects.EVENTS, subjects.ENGINE)
     async with AuditRows.opened(dsn) as rows:
         streams = await note_streams(rows, admin, tell)
-        found = await _check_rows(rows, streams, since, tell)
+        found = await _check_rows(rows, streams, since, defaults or Settings(), tell)
         lost = found["pending_job_queued"]
         found["pending_job_queued"] = await untold(admin, [one for one in lost if one.ids["job_id"] not in taken_jobs])
         found["deadline_in_timers"] = await check_timers(rows, admin, since, tell)
@@ -86,18 +94,23 @@ async def audit(
     return [Violation(name, one.ids, one.detail) for name in INVARIANTS for one in found[name]]
 
 
-async def _check_rows(rows: AuditRows, streams: Streams, since: datetime, tell: Tell) -> dict[str, list[Found]]:
+async def _check_rows(
+    rows: AuditRows, streams: Streams, since: datetime, defaults: Settings, tell: Tell
+) -> dict[str, list[Found]]:
     """All that one statement can find, in one moment."""
     edges = sorted({(source, target) for source, _, _, target in moves()})
     arguments: dict[str, tuple[object, ...]] = {
         "moves_legal": ([source for source, _ in edges], [target for _, target in edges]),
         "transition_pushed": (since, streams.pushes_since, streams.pushes_per_subject),
         "pending_job_queued": (since,),
+        "queue_moves": (since, defaults.builds_per_owner, defaults.builds_per_template),
     }
     found = {}
     async with rows.one_moment():
         for done, name in enumerate(CHECKS):
             tell("rows", done, len(CHECKS))
             found[name] = await rows.find(name, *arguments.get(name, ()))
+    if streams.queue_is_looked_at:
+        found["queue_moves"] = []
     tell("rows", len(CHECKS), len(CHECKS))
     return found

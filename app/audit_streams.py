@@ -10,7 +10,7 @@ from nats.aio.client import Client
 
 from workspaced.bus import subjects
 from workspaced.bus.headers import MESSAGE_ID
-from workspaced.bus.look_up import acknowledged, stream_state, subjects_held
+from workspaced.bus.look_up import acknowledged, next_of, stream_state, subjects_held
 from workspaced.bus.stored import Stored
 from workspaced.bus.survey import headers_of
 from workspaced.fsm.errors import UndecodableMessage
@@ -20,10 +20,11 @@ UNLIMITED: Final = 2**62
 
 
 class Streams(Struct, frozen=True):
-    """Which pushes CHATS must hold."""
+    """Which pushes CHATS must hold, and whether TIMERS has a look at the queue of builds on its way."""
 
     pushes_since: datetime
     pushes_per_subject: int
+    queue_is_looked_at: bool
 
 
 async def note_streams(rows: AuditRows, admin: Client, tell: Callable[[str, int, int], None]) -> Streams:
@@ -40,7 +41,15 @@ async def note_streams(rows: AuditRows, admin: Client, tell: Callable[[str, int,
     async for held in subjects_held(admin, subjects.JOBS, subjects.STREAM_SUBJECTS[subjects.JOBS][0]):
         await rows.note_jobs(job for subject in held if (job := _job(subject)) is not None)
     await rows.noted()
-    return Streams(chats.held_since, chats.per_subject or UNLIMITED)
+    return Streams(chats.held_since, chats.per_subject or UNLIMITED, await _queue_is_looked_at(admin))
+
+
+async def _queue_is_looked_at(admin: Client) -> bool:
+    # The slot first: what is not in it any more has fired, and stays there until it is acknowledged.
+    for subject in subjects.LOOKS_AT_QUEUE:
+        if await next_of(admin, subjects.TIMERS, subject, 1) is not None:
+            return True
+    return False
 
 
 def _push(stored: Stored) -> tuple[str, int, str] | None:

@@ -71,9 +71,14 @@ def serve_config(
         nkey_seed=login.nkey_seed,
         tls=login.tls,
         database_url=database_url or sources.database_url(),
-        defaults=Settings(**_of(sources, NAMES)),
+        defaults=settings_of(sources),
         **chosen,
     )
+
+
+def settings_of(sources: Sources) -> Settings:
+    """The settings that change at run time, as far as none is stored. Raises BadSetting."""
+    return Settings(**_of(sources, NAMES))
 
 
 def callout_config(

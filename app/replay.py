@@ -21,7 +21,7 @@ from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.inputs import Ask, Input
 from workspaced.fsm.needs import names_asked, needs_of
 from workspaced.fsm.rows import Changes, Loaded
-from workspaced.fsm.settings import Settings
+from workspaced.fsm.settings import COUNTS, Settings
 from workspaced.fsm.world import Said, World
 from workspaced.store.errors import RefusedByStore
 from workspaced.store.memory import MemoryStore
@@ -52,10 +52,10 @@ class Differs(Exception):  # what is found, not an error of ours
 async def replay(steps: Iterable[Step], stored: Loaded) -> MemoryStore:
     """The store after `steps`, each decided at its time. Templates and settings are those of `stored`, as they are now.
 
-    Raises Differs. An input that cannot be used is left out, as it was then.
+    The number of builds is not limited. Raises Differs. An input that cannot be used is left out, as it was then.
     """
     store = MemoryStore()
-    store.tables.settings = dict(stored.settings)
+    store.tables.settings = {name: text for name, text in stored.settings.items() if name not in COUNTS}
     store.tables.versions = {version.id: version for version in stored.versions}
     # Whatever became of a template since: what was made from it was allowed then.
     store.tables.templates = {

@@ -17,6 +17,8 @@ from workspaced.fsm.settings import Settings
 from workspaced.store.audit import Record
 
 INCOMPLETE: Final = "not all of it is kept"
+LIMITED: Final = "builds were limited"
+"""When one has its turn is decided by all the others."""
 
 Thing = tuple[str, ...]
 """("chat", id), ("workspace", id) or ("link", server id, client id)."""
@@ -70,6 +72,8 @@ def parts_of(records: list[Record], events: list[Input], acknowledged: int) -> l
         elif thing[0] == "workspace":
             part.workspaces.add(thing[1])
     _hand_out_events(events, by_key, acknowledged, lambda item: parts[union.root(_concerned(item)[0])])
+    for thing in [thing for record in records if record.looks for thing in _named(record)]:
+        parts[union.root(thing)].left_out = LIMITED
     present = {item.key for item in events}
     for key, made in by_key.items():
         if key not in present and (named := [thing for record in made for thing in _named(record)]):

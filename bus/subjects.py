@@ -136,6 +136,10 @@ def due(kind: str, slot: str) -> str:
     return f"ws.due.{_word(kind, TIMER_KINDS, 'kind')}.{_id(slot, 'slot')}"
 
 
+LOOKS_AT_QUEUE: Final = ("ws.timer.queue.*", "ws.due.queue.*")
+"""Looks at the queue of start builds: in their slots, and on their way from there."""
+
+
 def job(provisioner: str, job_id: str) -> str:
     """`ws.job.<provisioner>.<job_id>`: a job waits here for a provisioner of that tag."""
     return f"ws.job.{_tag(provisioner)}.{_id(job_id, 'job_id')}"

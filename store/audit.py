@@ -37,6 +37,8 @@ CHECKS: Final = {
     "push_has_transition": "audit_unfounded_pushes",
     "pending_job_queued": "audit_lost_jobs",
     "queued_job_has_build": "audit_unfounded_jobs",
+    "limits_kept": "audit_beyond_limits",
+    "queue_moves": "audit_held",
 }
 """Invariants that one statement can check, and the query that finds what breaks each."""
 
@@ -78,6 +80,8 @@ class Record(NamedTuple):
     event: str | None
     jobs: str
     """The jobs that it published, a JSON array."""
+    looks: bool
+    """It had the queue of builds looked at, for their number was limited."""
 
 
 class Size(NamedTuple):

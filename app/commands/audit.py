@@ -26,17 +26,19 @@ def audit(*, as_json: bool, **flags: str | None) -> int:
     from workspaced.app.audit import INVARIANTS
     from workspaced.app.audit import audit as find
     from workspaced.app.commands.session import run
+    from workspaced.app.config import settings_of
     from workspaced.app.render import print_json
     from workspaced.bus.connection import open_connection
 
     sources = Sources(flags, os.environ)
     login, dsn = sources.login("admin"), sources.database_url()
+    defaults = settings_of(sources)
     ticker = Ticker()
 
     async def work() -> "list[Violation]":
         admin = await open_connection(login.url, **login.options())
         try:
-            return await find(dsn, admin, tell=ticker.tell)
+            return await find(dsn, admin, tell=ticker.tell, defaults=defaults)
         finally:
             ticker.clear()
             await admin.close()

@@ -188,6 +188,31 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("push_has_transition", "to another state", _push_before_the_commit),
     ("pending_job_queued", "purged", _purge_jobs),
     ("queued_job_has_build", "unknown", _queue_from_nowhere),
+    (
+        "limits_kept",
+        "one too many",
+        _sql(
+            "insert into workspaced.settings values ('builds_per_template', '1', now() - interval '1 hour')",
+            "update workspaced.builds set completed_at = null",
+        ),
+    ),
+    (
+        "limits_kept",
+        "of an owner",
+        _sql(
+            "insert into workspaced.settings values ('builds_per_owner', '1', now() - interval '1 hour')",
+            "update workspaced.builds set completed_at = null",
+        ),
+    ),
+    (
+        "queue_moves",
+        "there is room",
+        _sql(
+            "insert into workspaced.settings values ('builds_per_template', '1', now() - interval '1 hour')",
+            """update workspaced.builds set queue = '{"place": 1, "of": "template", "limit": 1}'
+               where completed_at is null""",
+        ),
+    ),
     ("deadline_in_timers", "gone", _lose_a_timer),
     ("deadline_in_timers", "an older one", _replace_a_timer),
     (

@@ -12,6 +12,7 @@ from tests.e2e.flow import everything_is_said
 from tests.e2e.provisioner import Body
 from tests.e2e.pushes import Push
 from tests.e2e.stack import Stack
+from workspaced.app.audit import audit
 from workspaced.app.moments import AT
 from workspaced.fsm.facts import Queue
 
@@ -69,6 +70,23 @@ async def test_two_engines_keep_the_limit(stack: Stack) -> None:
     assert at_once == [(LIMIT, LIMIT)] * CHATS
     assert stack.provisioner.doubled == []
     await everything_is_said(stack)
+    assert await audit(stack.dsn, stack.admin, taken_jobs=stack.provisioner.seen) == []
+
+
+async def test_audits_while_the_queue_moves(stack: Stack) -> None:
+    """With two engines at work: no limit is exceeded, and nobody is held for whom there is room."""
+    for _ in range(2):
+        await stack.engine()
+    await stack.client.put_settings({"builds_per_template": "2", "builds_per_owner": "5"})
+    await stack.sql("update workspaced.settings set changed_at = now() - interval '1 hour'")
+    working = asyncio.gather(*(stack.ready(str(uuid4())) for _ in range(CHATS)))
+
+    found = []
+    while not working.done():
+        found += [one for one in await audit(stack.dsn, stack.admin) if one.invariant in {"limits_kept", "queue_moves"}]
+    await working
+
+    assert found == []
 
 
 async def test_the_place_is_seen(stack: Stack) -> None:
@@ -111,6 +129,8 @@ async def test_a_raised_limit_lets_go_at_once(stack: Stack) -> None:
 
     assert [(await stack.provisioner.job())["build_number"] for _ in range(2)] == [1, 1]
     assert (await stack.client.get(second)).state == "failed"
+    await stack.decided()
+    assert await audit(stack.dsn, stack.admin, taken_jobs=stack.provisioner.seen) == []
     assert "workspaced_queued_builds 0.0" in (await stack.page(engine, "/metrics"))[1]
 
 
