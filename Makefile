@@ -8,7 +8,7 @@ LINKS  := build/.linked
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench chaos failover fuzz hostile docs sbom audit lock link clean
+.PHONY: help demo test check fix bench chaos failover fuzz hostile flood docs sbom audit lock link clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ fuzz: $(READY)  ## try decoders, settings and the command line on FUZZ mangled i
 N ?= 100000
 hostile: $(READY)  ## send N hostile messages through a real engine: none lost, nothing grows
 	PYTHONPATH=chaos:. $(BIN)/python -P chaos/hostile.py --count $(N) --seed $(SEED)
+
+CREATES ?= 10000
+flood: $(READY)  ## N events, CREATES creates at once, builds that never end: others are served, memory stays bounded
+	PYTHONPATH=bench $(BIN)/python -P bench/flood.py --events $(N) --creates $(CREATES)
 
 docs: $(READY)  ## write the generated parts of README and docs anew
 	$(BIN)/python -P docs/generate.py
