@@ -16,7 +16,7 @@ from workspaced.provisioners.agent.config import NatsLogin, Tls
 
 Flags = Mapping[str, str | None]
 
-_START: Final = "start a stack with `workspaced up`, or say where one is with --dir or {variable}"
+_START: Final = "start a stack with `workspaced up`, wait until it is up, or say where one is with --dir or {variable}"
 
 
 class Sources:
