@@ -80,7 +80,7 @@ def test_what_is_said_closer_by_wins_over_a_stack(stack: Path) -> None:
 
 def test_no_stack_is_said_with_what_to_do(tmp_path: Path) -> None:
     """Neither a stack nor an address: the error names both ways out."""
-    with pytest.raises(Unavailable, match=r"workspaced up.*NATS_URL"):
+    with pytest.raises(Unavailable, match=r"workspaced up.*wait until it is up.*NATS_URL"):
         Sources({}, {"WORKSPACED_DIR": str(tmp_path)}).login("chatd")
 
 
