@@ -158,7 +158,7 @@ def growth(found: Found) -> Figure:
 
 def number_of(count: int) -> str:
     """In millions when there are so many."""
-    return f"{count / 1e6:.0f} million" if count >= 1e6 else f"{count:,}"  # noqa: PLR2004
+    return f"{count / 1e6:.0f} million" if count >= 1e6 else f"{count:,}"  # noqa: PLR2004 - a million
 
 
 PLOTS: Final[dict[str, Callable[[Found], Figure]]] = {

@@ -65,7 +65,7 @@ def a_build(number: int = 1, workspace: int = 100, **changed: Any) -> Build:  # 
     return msgspec.structs.replace(build, **changed)
 
 
-def an_agent(number: int = 900, workspace: int = 100, build: int = 1, **changed: Any) -> Agent:  # noqa: ANN401
+def an_agent(number: int = 900, workspace: int = 100, build: int = 1, **changed: Any) -> Agent:  # noqa: ANN401 - as above
     """An announced agent of the workspace's build."""
     agent = Agent(an_id(number), an_id(workspace), an_id(workspace * 1000 + build), NOW, announced=True, name="main")
     return msgspec.structs.replace(agent, **changed)

@@ -114,7 +114,7 @@ async def test_templates(engine: Engine, as_admin: WorkspacedClient) -> None:
 async def test_a_wrong_password(nats: NatsServer) -> None:
     """One line, without the password."""
     with pytest.raises(Unavailable, match=r"refuses user 'chatd'; check name and password$"):
-        await open_connection(nats.url, user="chatd", password="hunter2", limit=timedelta(seconds=1))  # noqa: S106
+        await open_connection(nats.url, user="chatd", password="hunter2", limit=timedelta(seconds=1))  # noqa: S106 - nobody's
 
 
 async def test_nobody_there() -> None:
