@@ -141,6 +141,15 @@ _PROVISIONING: Final = (
         summary="How a job stands.",
     ),
     _kept(
+        "ws.event.{workspace_id}.job.{status}.{provisioner}",
+        name="event.job.tagged",
+        kind="event",
+        senders=("provisioner",),
+        receivers=(ENGINE,),
+        body=JobReport,
+        summary="The same from a provisioner whose NATS user is limited to its tag.",
+    ),
+    _kept(
         "ws.event.{workspace_id}.build.created",
         kind="event",
         senders=("provisioner",),

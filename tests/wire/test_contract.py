@@ -14,6 +14,7 @@ from workspaced.app.contract.asyncapi import FIELD, PARTIES, document
 from workspaced.app.contract.channels import CHANNELS, Channel
 from workspaced.bus import subjects
 from workspaced.fsm.errors import UndecodableMessage
+from workspaced.fsm.events import JobReport
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = ROOT / "docs" / "contract"
@@ -54,6 +55,16 @@ def test_every_subject_has_a_channel() -> None:
         parsed.add(type(subjects.parse(subject_of(channel))))
 
     assert parsed | {subjects.PingSubject} == set(subjects.Subject.__args__)
+
+
+def test_both_forms_of_a_report_have_a_channel() -> None:
+    """With the provisioner's tag behind the status, and without."""
+    reports = [subjects.parse(subject_of(channel)) for channel in CHANNELS if channel.body is JobReport]
+
+    assert reports == [
+        subjects.JobEventSubject(SOME_ID, "running"),
+        subjects.JobEventSubject(SOME_ID, "running", "local"),
+    ]
 
 
 def test_every_stream_has_a_channel() -> None:
