@@ -14,6 +14,8 @@ from workspaced.fsm.errors import Unavailable
 
 FIRST_WAIT: Final = timedelta(milliseconds=200)
 LONGEST_WAIT: Final = timedelta(seconds=5)
+AGAIN: Final = timedelta(seconds=10)
+"""Clients of a server that went may end on another one a little later, while no stream hears of it."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class Settling:
         self._begin(self._settle())
 
     def begin_late(self) -> None:
-        """All is made good but the links, whose end may be told only by what is still to be decided."""
+        """All is made good but the links, whose end may be told only by what is still to be decided; and once more."""
         self._begin(self._settle_late())
 
     def heard_of(self, server_id: str) -> None:
@@ -71,6 +73,8 @@ class Settling:
         await self._settle_late()
 
     async def _settle_late(self) -> None:
+        await _until_done(self._recovery.settle_late)
+        await asyncio.sleep(AGAIN.total_seconds())
         await _until_done(self._recovery.settle_late)
 
 

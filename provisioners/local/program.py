@@ -6,10 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from msgspec import Struct
-from nats.aio.client import Client
 from nats.errors import Error
 
-from workspaced.bus.connection import PING_INTERVAL, servers_of
+from workspaced.bus.connection import PING_INTERVAL, LastingClient, servers_of
 from workspaced.bus.provisioner_client import ProvisionerClient
 from workspaced.provisioners.agent.config import NatsLogin
 from workspaced.provisioners.agent.program import stop_on_signals
@@ -74,7 +73,7 @@ async def run_provisioner(config: ProvisionerConfig, stopping: asyncio.Event | N
 
 
 async def _serve(config: ProvisionerConfig, provisioner: LocalProvisioner, told: asyncio.Task[bool]) -> None:
-    nc = Client()
+    nc = LastingClient()
     client = ProvisionerClient(
         nc,
         config.tag,
