@@ -77,16 +77,16 @@ async def audit(
     nothing of, as only a test's does. `defaults` are the engines' own settings, under those that are stored. Raises
     Unavailable when a server does not answer, SchemaRefused for a foreign schema.
     """
-    since = utc_now()
+    since, own = utc_now(), defaults or Settings()
     done = await acknowledged(admin, subjects.EVENTS, subjects.ENGINE)
     async with AuditRows.opened(dsn) as rows:
         streams = await note_streams(rows, admin, tell)
-        found = await _check_rows(rows, streams, since, defaults or Settings(), tell)
+        found = await _check_rows(rows, streams, since, own, tell)
         lost = found["pending_job_queued"]
         found["pending_job_queued"] = await untold(admin, [one for one in lost if one.ids["job_id"] not in taken_jobs])
         found["deadline_in_timers"] = await check_timers(rows, admin, since, tell)
         found["limits_in_timers"] = await check_limits(rows, admin, since, tell)
-        played = await check_replay(rows, dsn, admin, done, tell)
+        played = await check_replay(rows, dsn, admin, done, own, tell)
         found["replay_gives_rows"] = played.found
     found |= await check_facts(dsn, tell)
     for reason, parts in played.left_out.items():

@@ -2,11 +2,12 @@
 
 A part of which EVENTS or the history no longer hold everything cannot be played, and one that moves meanwhile is not;
 neither is one whose lost link or overdue job the engine found by itself while no chat looked on, for nothing tells of
-that any more. They are counted.
+that any more. Where an event left no row, as a repeated one, nobody knows whether it was decided in its place or later,
+when it was delivered again; then a difference proves nothing. All of these are counted.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing, suppress
 from typing import Final
 
@@ -24,6 +25,7 @@ from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.facts import Agent, Build, Workspace, job_status
 from workspaced.fsm.inputs import Input
 from workspaced.fsm.rows import Loaded, Needs
+from workspaced.fsm.settings import Settings
 from workspaced.store.audit import MOST, AuditRows, Found, Record
 from workspaced.store.postgres import PostgresStore
 from workspaced.store.twin_tables import Tables
@@ -31,6 +33,8 @@ from workspaced.store.twin_tables import Tables
 PAGE: Final = 500
 MOST_EVENTS: Final = 200_000
 """More than that are not played: it would take minutes."""
+
+CHANGED: Final = "settings were changed since"
 
 
 class Played(Struct):
@@ -43,9 +47,17 @@ class Played(Struct):
 
 
 async def check_replay(
-    rows: AuditRows, dsn: str, admin: Client, acknowledged: int, tell: Callable[[str, int, int], None]
+    rows: AuditRows,
+    dsn: str,
+    admin: Client,
+    acknowledged: int,
+    defaults: Settings,
+    tell: Callable[[str, int, int], None],
 ) -> Played:
-    """Play what can be played. `acknowledged`: of EVENTS, noted before any row was read. Raises Unavailable."""
+    """Play what can be played, under the engines' `defaults`. `acknowledged`: of EVENTS, noted before any row was read.
+
+    Raises Unavailable.
+    """
     played = Played()
     state = await stream_state(admin, subjects.EVENTS)
     if state.last_sequence - state.first_sequence > MOST_EVENTS:
@@ -60,12 +72,15 @@ async def check_replay(
         await store.close()
     events = await _events(admin)
     parts = parts_of(records, events, acknowledged)
+    changed_at = await rows.settings_changed_at()
     last = {record.chat_id: record.version for record in records}
     for done, part in enumerate(parts):
         if done % 100 == 0:
             tell("replay", done, len(parts))
+        if changed_at is not None and any(step.at < changed_at for step in part.steps):
+            part.left_out = part.left_out or CHANGED
         if not part.left_out and len(played.found) < MOST:
-            part.left_out = await _play(part, stored, last, played.found)
+            part.left_out = await _play(part, stored, defaults, last, played.found)
         if part.left_out:
             played.left_out[part.left_out] += 1
     played.parts = len(parts)
@@ -98,7 +113,7 @@ async def _events(admin: Client) -> list[Input]:
     return events
 
 
-async def _play(part: Part, stored: Loaded, last: dict[str | None, int], found: list[Found]) -> str:
+async def _play(part: Part, stored: Loaded, defaults: Settings, last: dict[str | None, int], found: list[Found]) -> str:
     """Play one part and note what differs; or why that says nothing."""
     rows = _rows_of(part, stored)
     known = {version.id for version in stored.versions}
@@ -110,19 +125,25 @@ async def _play(part: Part, stored: Loaded, last: dict[str | None, int], found: 
     if any(job.template.version_id not in known for step in part.steps for job in step.jobs):
         return "its template was changed"
     try:
-        played = (await replay(part.steps, stored)).tables
+        played = (await replay(part.steps, stored, defaults)).tables
     except Differs as difference:
-        found.append(Found(_ids(part), str(difference)))
-        return ""
-    if _was_found_silently(rows, played):
-        return "no message tells of it any more"
-    found += [
-        Found({f"{kind.removesuffix('s')}_id": key}, f"{now} is stored, but {then} is what the events come to")
-        for kind, view in _VIEWS.items()
-        for key, row in getattr(rows, kind).items()
-        if (now := view(row)) != (then := _seen(view, getattr(played, kind).get(key)))
-    ]
+        differing = [Found(_ids(part), str(difference))]
+    else:
+        if _was_found_silently(rows, played):
+            return "no message tells of it any more"
+        differing = list(_differing(rows, played))
+    if differing and part.untimed:
+        return "the order of its events is not known"
+    found += differing
     return ""
+
+
+def _differing(rows: Tables, played: Tables) -> Iterator[Found]:
+    for kind, view in _VIEWS.items():
+        for key, row in getattr(rows, kind).items():
+            if (now := view(row)) != (then := _seen(view, getattr(played, kind).get(key))):
+                ids = {f"{kind.removesuffix('s')}_id": key}
+                yield Found(ids, f"{now} is stored, but {then} is what the events come to")
 
 
 def _rows_of(part: Part, stored: Loaded) -> Tables:

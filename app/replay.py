@@ -49,8 +49,10 @@ class Differs(Exception):  # what is found, not an error of ours
     """An input that comes to something else now than it did."""
 
 
-async def replay(steps: Iterable[Step], stored: Loaded) -> MemoryStore:
-    """The store after `steps`, each decided at its time. Templates and settings are those of `stored`, as they are now.
+async def replay(steps: Iterable[Step], stored: Loaded, defaults: Settings) -> MemoryStore:
+    """The store after `steps`, each decided at its time.
+
+    Templates and settings are those of `stored`, as they are now; `defaults` are the engines' own.
 
     The number of builds is not limited. Raises Differs. An input that cannot be used is left out, as it was then.
     """
@@ -64,7 +66,7 @@ async def replay(steps: Iterable[Step], stored: Loaded) -> MemoryStore:
     for step in steps:
         item = step.told if isinstance(step.told, Input) else _due(store, step, step.told)
         with suppress(UndecodableMessage, RefusedByStore):
-            await _play(store, step, item)
+            await _play(store, step, item, defaults)
     return store
 
 
@@ -87,13 +89,13 @@ def _due(store: MemoryStore, step: Step, fired: Fired) -> Input:
     return Input(step.key, step.key, step.at, step.at, "", payload)
 
 
-async def _play(store: MemoryStore, step: Step, item: Input) -> None:
+async def _play(store: MemoryStore, step: Step, item: Input, defaults: Settings) -> None:
     for job in step.jobs:
         template = store.tables.templates.get(job.template.id)
         if template is not None and job.template.version_id in store.tables.versions:
             store.tables.templates[template.id] = replace(template, active_version_id=job.template.version_id)
-    async with store.batch(needs_of([item], Settings())) as batch:
-        world = World(batch.loaded, step.at, RandomIds(), Settings())
+    async with store.batch(needs_of([item], defaults)) as batch:
+        world = World(batch.loaded, step.at, RandomIds(), defaults)
         names_asked(world, [item])
         if isinstance(item.payload, Ask) and isinstance(command := item.payload.command, Create):
             made = [job.workspace.name for job in step.jobs if job.build_number == 1]

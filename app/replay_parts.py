@@ -32,6 +32,8 @@ class Part(Struct):
     steps: list[Step] = field(default_factory=list)
     left_out: str = ""
     """Why it cannot be played."""
+    untimed: bool = False
+    """An event left no row: when it was decided is not known, only that it came in its place."""
 
 
 class _Union:
@@ -97,7 +99,8 @@ def _hand_out_events(
             continue  # refused, or asked before: it changed nothing
         if isinstance(item.payload, Ask) and all(record.version for record in made):
             part.left_out = INCOMPLETE  # its answer was pruned
-        # One that left no record changed facts that nobody saw; the order of those does not matter.
+        # One that left no record changed at most facts nobody saw; unless it was delivered again its place is right.
+        part.untimed = part.untimed or not made
         at = made[0].at if made else max(item.received, last.get(id(part), item.received))
         last[id(part)] = at
         jobs = [job for record in made for job in msgspec.json.decode(record.jobs, type=list[Job])]

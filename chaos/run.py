@@ -23,7 +23,9 @@ from plan import schedule
 from processes import Program, console_script, script
 
 from workspaced.app.audit import audit
+from workspaced.app.config import settings_of
 from workspaced.app.embedded import Servers, embedded_servers
+from workspaced.app.sources import Sources
 from workspaced.bus import streams
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.connection import open_connection
@@ -157,7 +159,12 @@ async def chaos(seconds: float, seed: int, count: int, engines: int, a_minute: f
         say("the last fault is over; waiting for rest")
         rested = await settle(servers.postgres.dsn)
         looked_at: dict[str, int] = {}
-        violations = await audit(servers.postgres.dsn, admin, tell=lambda what, done, _: looked_at.update({what: done}))
+        violations = await audit(
+            servers.postgres.dsn,
+            admin,
+            tell=lambda what, done, _: looked_at.update({what: done}),
+            defaults=settings_of(Sources({}, DEADLINES)),
+        )
         report(injector.injected, injector.meddled, chats.outcomes, await figures(servers.postgres.dsn), looked_at)
         for violation in violations:
             say(f"VIOLATION {violation}")

@@ -134,6 +134,12 @@ class AuditRows:
             (row,) = await self._connection.fetch(query("audit_size"))
         return Size(row["chats"], row["waiting"])
 
+    async def settings_changed_at(self) -> datetime | None:
+        """The last time; None where no setting is stored."""
+        with in_our_words():
+            changed_at: datetime | None = await self._connection.fetchval(query("audit_settings_changed_at"))
+        return changed_at
+
     @asynccontextmanager
     async def one_moment(self) -> AsyncGenerator[None, None]:
         """All checks inside see the rows of one moment."""
