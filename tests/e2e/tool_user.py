@@ -28,8 +28,8 @@ Running = asyncio.Task[ToolResult]
 class NotingClient(WorkspacedClient):
     """Tells when a reply has come."""
 
-    def __init__(self, connection: Client, patience: Patience | None = None) -> None:
-        super().__init__(connection, patience)
+    def __init__(self, connection: Client, patience: Patience | None = None, tenant: str | None = None) -> None:
+        super().__init__(connection, patience, tenant=tenant)
         self.replies = 0
         self.news = asyncio.Condition()
 
