@@ -9,7 +9,7 @@ from nats.aio.msg import Msg
 
 from tests.e2e.hostile import Secretive, a_callout, come_in
 from tests.e2e.provisioner import an_agent
-from tests.e2e.stack import Stack
+from tests.e2e.stack import ORGANIZATION, Stack
 from tests.permission_table import rows
 from workspaced.bus.subjects import AGENT_KINDS, STREAM_SUBJECTS
 
@@ -44,6 +44,7 @@ def ids_of(victim: Secretive, hostile: Secretive, chat_id: str) -> dict[str, str
         "other workspace": hostile.job["workspace"]["id"],
         "agent": victim.id,
         "other agent": hostile.id,
+        "organization": ORGANIZATION,
         "chat": chat_id,
         "job": victim.job["job_id"],
         "build": victim.job["build_id"],

@@ -94,8 +94,8 @@ async def test_nothing_is_missed_while_away(stack: Stack, job: Job) -> None:
         await send(stack, job, 1, "one")
         assert await next_of(lines) == "one"
         kick = json.dumps({"cid": connection.client_id}).encode()
-        engine = await stack.connect("engine")
-        await engine.request(f"ws.kick.{info['server']['id']}", kick, timeout=LIMIT)
+        callout = await stack.connect("callout")
+        await callout.request(f"ws.kick.{info['server']['id']}", kick, timeout=LIMIT)
         await send(stack, job, 2, "two")
         await send(stack, job, 3)
 
