@@ -1,7 +1,8 @@
 """All that a stream holds, page by page; bodies stay where they are unless they are asked for.
 
 A batched direct get (`direct.py`) counts for each page how many messages follow, which takes the longer the more
-subjects the stream has. A consumer counts once.
+subjects the stream has. A consumer counts once. In a cluster it reads one copy of the stream, which may be behind
+the leader's: what the leader has and the copy has not is waited for.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from workspaced.bus.look_up import stream_state
+from workspaced.bus.look_up import next_of, stream_state
 from workspaced.bus.stored import Stored, from_delivery
 from workspaced.bus.streams import request
 from workspaced.fsm.errors import Unavailable
@@ -26,6 +27,8 @@ PAGE: Final = 5000
 PAGE_WITH_BODIES: Final = 500
 PAGE_LIMIT: Final = timedelta(seconds=30)
 """A page that takes longer will not come."""
+_WAIT: Final = 20_000_000_000
+"""Nanoseconds that a copy has to catch up with its leader, shorter than PAGE_LIMIT."""
 _UNUSED: Final = 60_000_000_000
 """Nanoseconds after which the server forgets a consumer whose reader died."""
 
@@ -53,9 +56,14 @@ async def headers_of(admin: Client, stream: str, *, bodies: bool = False) -> Asy
     await pages.start()
     try:
         reached = 0
-        while pages.left and reached < state.last_sequence:
+        while reached < state.last_sequence:
             page = await pages.next()
-            reached = page[-1].sequence if page else state.last_sequence
+            if not page:
+                following = await next_of(admin, stream, ">", reached + 1)
+                if following is None or following.sequence > state.last_sequence:
+                    return
+                page = await pages.awaited()
+            reached = page[-1].sequence
             yield page
     finally:
         await pages.stop()
@@ -68,12 +76,10 @@ class _Pages:
 
     def __init__(self, admin: Client, consumer: str, size: int) -> None:
         self._admin, self._consumer, self._inbox, self._size = admin, consumer, admin.new_inbox(), size
-        self._wish = json.dumps({"batch": size, "no_wait": True}).encode()
         self._page: list[Stored] = []
+        self._wanted = 0
         self._whole = asyncio.Event()
         self._subscription: Subscription | None = None
-        self.left = 1
-        """How many messages follow, as the last page told."""
 
     async def start(self) -> None:
         self._subscription = await self._admin.subscribe(
@@ -85,11 +91,22 @@ class _Pages:
             await self._subscription.unsubscribe()
 
     async def next(self) -> list[Stored]:
-        """The next page; empty when there is none. Raises Unavailable."""
-        self._page = []
+        """The next page; empty when the consumer sees no more. Raises Unavailable."""
+        return await self._ask({"batch": self._size, "no_wait": True})
+
+    async def awaited(self) -> list[Stored]:
+        """A page of one message that must come, for the stream's leader has it. Raises Unavailable."""
+        page = await self._ask({"batch": 1, "expires": _WAIT})
+        if not page:
+            raise Unavailable(f"{self._consumer} reads a copy that is behind its leader; try again later")
+        return page
+
+    async def _ask(self, wish: dict[str, int]) -> list[Stored]:
+        self._page, self._wanted = [], wish["batch"]
         self._whole.clear()
         try:
-            await self._admin.publish(f"$JS.API.CONSUMER.MSG.NEXT.{self._consumer}", self._wish, reply=self._inbox)
+            wanted = json.dumps(wish).encode()
+            await self._admin.publish(f"$JS.API.CONSUMER.MSG.NEXT.{self._consumer}", wanted, reply=self._inbox)
             async with asyncio.timeout(PAGE_LIMIT.total_seconds()):
                 await self._whole.wait()
         except (TimeoutError, NatsError, OSError) as error:
@@ -98,10 +115,8 @@ class _Pages:
 
     async def _on_message(self, message: Msg) -> None:
         if not message.reply:  # a status: there is no more
-            self.left = 0
             self._whole.set()
             return
         self._page.append(from_delivery(message))
-        if len(self._page) == self._size:
-            self.left = message.metadata.num_pending
+        if len(self._page) == self._wanted:
             self._whole.set()
