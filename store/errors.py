@@ -18,6 +18,7 @@ Cause = Literal[
     "disk_full",
     "out_of_resources",
     "login",
+    "certificate",
     "schema",
     "newer_machine",
 ]
@@ -31,6 +32,7 @@ CAUSES: Final[dict[Cause, str]] = {
     "disk_full": "its disk is full",
     "out_of_resources": "it is out of memory or of locks",
     "login": "it refuses our login or has no such database",
+    "certificate": "its TLS certificate is refused",
     "schema": "a table or a right is missing",
     "newer_machine": "it holds chats that a newer release moved; end this engine and use that release",
 }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import asyncpg
 
 from workspaced.fsm.errors import Unavailable
-from workspaced.store.refusals import LATER
+from workspaced.store.refusals import LATER, first_line
+from workspaced.store.tls_faults import tls_fault
 
 if TYPE_CHECKING:  # generic for type checkers only
     from asyncpg.pool import PoolConnectionProxy
@@ -64,7 +65,7 @@ async def open_pool(dsn: str, *, size: int, statement_cache_size: int) -> "Pool"
             reset=_nothing_to_reset,
         )
     except (*LATER, ValueError) as error:
-        raise unreachable(error) from error
+        raise unreachable(error, dsn) from error
 
 
 async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
@@ -72,12 +73,12 @@ async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
     try:
         return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, server_settings=dict(SESSION))
     except (*LATER, ValueError) as error:
-        raise unreachable(error) from error
+        raise unreachable(error, dsn) from error
 
 
-def unreachable(error: Exception) -> Unavailable:
+def unreachable(error: Exception, dsn: str) -> Unavailable:
     """One line for whoever starts a program; a password is never part of it."""
-    reason = str(error).partition("\n")[0] or type(error).__name__
+    reason = tls_fault(error, dsn) or first_line(error) or type(error).__name__
     return Unavailable(f"cannot reach the database: {reason}")
 
 

@@ -1,5 +1,6 @@
 """What Postgres and asyncpg raise, in our words: again, never, or later."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -45,6 +46,7 @@ _CAUSES: tuple[tuple[type[Exception], Cause], ...] = (
     (asyncpg.SyntaxOrAccessError, "schema"),
     (asyncpg.QueryCanceledError, "slow"),
     (TimeoutError, "slow"),
+    (ssl.SSLCertVerificationError, "certificate"),
 )
 
 

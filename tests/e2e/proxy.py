@@ -1,19 +1,26 @@
 """A TCP proxy that stands for a link: it may be cut, swallow everything without a word, or slow down."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from workspaced.app.embedded_nats import HOST
 
 CHUNK = 65_536
 
+Greet = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""What is said to a client before it is passed on; raises OSError to turn it away."""
+
 
 class Proxy:
     """Between a client and `target`, a host and port or the path of a unix socket."""
 
-    def __init__(self, target: tuple[str, int] | str) -> None:
-        self._target = target
+    def __init__(
+        self, target: tuple[str, int] | str, *, tls: ssl.SSLContext | None = None, greet: Greet | None = None
+    ) -> None:
+        """With `tls` the client's side of the link speaks it."""
+        self._target, self._tls, self._greet = target, tls, greet
         self._writers: set[asyncio.StreamWriter] = set()
         self._targets: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -26,7 +33,7 @@ class Proxy:
 
     async def start(self) -> None:
         """Listen on a free port."""
-        self._server = await asyncio.start_server(self._accept, HOST, 0)
+        self._server = await asyncio.start_server(self._accept, HOST, 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -55,6 +62,8 @@ class Proxy:
         self.accepted += 1
         self._writers.add(writer)
         try:
+            if self._greet is not None:
+                await self._greet(reader, writer)
             if isinstance(self._target, str):
                 to = await asyncio.open_unix_connection(self._target)
             else:
@@ -80,9 +89,11 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxied(target: tuple[str, int] | str) -> AsyncIterator[Proxy]:
+async def proxied(
+    target: tuple[str, int] | str, *, tls: ssl.SSLContext | None = None, greet: Greet | None = None
+) -> AsyncIterator[Proxy]:
     """A proxy to `target` that runs."""
-    proxy = Proxy(target)
+    proxy = Proxy(target, tls=tls, greet=greet)
     await proxy.start()
     try:
         yield proxy
