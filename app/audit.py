@@ -20,7 +20,7 @@ from workspaced.app.audit_replay import check_replay
 from workspaced.app.audit_streams import Streams, note_streams
 from workspaced.app.audit_timers import check_timers
 from workspaced.app.clock import utc_now
-from workspaced.bus import subjects
+from workspaced.bus import streams
 from workspaced.bus.look_up import acknowledged
 from workspaced.fsm.machine import moves
 from workspaced.fsm.settings import Settings
@@ -78,10 +78,10 @@ async def audit(
     Unavailable when a server does not answer, SchemaRefused for a foreign schema.
     """
     since, own = utc_now(), defaults or Settings()
-    done = await acknowledged(admin, subjects.EVENTS, subjects.ENGINE)
+    done = await acknowledged(admin, streams.EVENTS, streams.ENGINE)
     async with AuditRows.opened(dsn) as rows:
-        streams = await note_streams(rows, admin, tell)
-        found = await _check_rows(rows, streams, since, own, tell)
+        held = await note_streams(rows, admin, tell)
+        found = await _check_rows(rows, held, since, own, tell)
         lost = found["pending_job_queued"]
         found["pending_job_queued"] = await untold(admin, [one for one in lost if one.ids["job_id"] not in taken_jobs])
         found["deadline_in_timers"] = await check_timers(rows, admin, since, tell)
@@ -95,13 +95,13 @@ async def audit(
 
 
 async def _check_rows(
-    rows: AuditRows, streams: Streams, since: datetime, defaults: Settings, tell: Tell
+    rows: AuditRows, held: Streams, since: datetime, defaults: Settings, tell: Tell
 ) -> dict[str, list[Found]]:
     """All that one statement can find, in one moment."""
     edges = sorted({(source, target) for source, _, _, target in moves()})
     arguments: dict[str, tuple[object, ...]] = {
         "moves_legal": ([source for source, _ in edges], [target for _, target in edges]),
-        "transition_pushed": (since, streams.pushes_since, streams.pushes_per_subject),
+        "transition_pushed": (since, held.pushes_since, held.pushes_per_subject),
         "pending_job_queued": (since,),
         "queue_moves": (since, defaults.builds_per_owner, defaults.builds_per_template),
     }
@@ -110,7 +110,7 @@ async def _check_rows(
         for done, name in enumerate(CHECKS):
             tell("rows", done, len(CHECKS))
             found[name] = await rows.find(name, *arguments.get(name, ()))
-    if streams.queue_is_looked_at:
+    if held.queue_is_looked_at:
         found["queue_moves"] = []
     tell("rows", len(CHECKS), len(CHECKS))
     return found

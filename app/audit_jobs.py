@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from nats.aio.client import Client
 
-from workspaced.bus import subjects
+from workspaced.bus import streams, subjects
 from workspaced.bus.look_up import next_of
 from workspaced.store.audit import Found
 
@@ -17,7 +17,7 @@ async def untold(admin: Client, lost: list[Found]) -> list[Found]:
 
 async def _told(admin: Client, workspace_id: str, job_id: str) -> bool:
     sequence = 1
-    while (report := await next_of(admin, subjects.EVENTS, subjects.job_events(workspace_id), sequence)) is not None:
+    while (report := await next_of(admin, streams.EVENTS, subjects.job_events(workspace_id), sequence)) is not None:
         if _job_of(report.body) == job_id:
             return True
         sequence = report.sequence + 1

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 from nats.aio.client import Client
 
-from workspaced.bus import subjects
+from workspaced.bus import streams, subjects
 from workspaced.bus.look_up import last_of
 from workspaced.fsm.effects import JobLimit, WorkspaceExpiry
 from workspaced.store.audit import MOST, AuditRows, Found, Limited
@@ -37,10 +37,10 @@ async def check_limits(
 
 async def _unarmed(admin: Client, page: Sequence[Limited]) -> list[Limited]:
     """Those without their wake-up in its slot or on its way from there; when it is due is the setting's business."""
-    slots = await last_of(admin, subjects.TIMERS, [subjects.timer(one.kind, one.slot) for one in page])
+    slots = await last_of(admin, streams.TIMERS, [subjects.timer(one.kind, one.slot) for one in page])
     missing = [one for one, held in zip(page, slots, strict=True) if held is None or held.body != _wanted(one)]
     # The slot first: what is not in it any more has fired, and stays there until it is acknowledged.
-    fired = await last_of(admin, subjects.TIMERS, [subjects.due(one.kind, one.slot) for one in missing])
+    fired = await last_of(admin, streams.TIMERS, [subjects.due(one.kind, one.slot) for one in missing])
     return [one for one, held in zip(missing, fired, strict=True) if held is None or held.body != _wanted(one)]
 
 

@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from workspaced.app.replay import Differs, replay
 from workspaced.app.replay_parts import INCOMPLETE, Part, parts_of
-from workspaced.bus import subjects
+from workspaced.bus import streams
 from workspaced.bus.decode import decode
 from workspaced.bus.look_up import stream_state
 from workspaced.bus.survey import headers_of
@@ -59,7 +59,7 @@ async def check_replay(
     Raises Unavailable.
     """
     played = Played()
-    state = await stream_state(admin, subjects.EVENTS)
+    state = await stream_state(admin, streams.EVENTS)
     if state.last_sequence - state.first_sequence > MOST_EVENTS:
         played.left_out["EVENTS holds too much"] = 1
         return played
@@ -105,7 +105,7 @@ async def _stored(store: PostgresStore, records: Iterable[Record]) -> Loaded:
 async def _events(admin: Client) -> list[Input]:
     """Every message of EVENTS that says something, ascending."""
     events: list[Input] = []
-    async with aclosing(headers_of(admin, subjects.EVENTS, bodies=True)) as pages:
+    async with aclosing(headers_of(admin, streams.EVENTS, bodies=True)) as pages:
         async for page in pages:
             for stored in page:
                 with suppress(UndecodableMessage):

@@ -8,10 +8,11 @@ from typing import Final
 from msgspec import Struct
 from nats.aio.client import Client
 
-from workspaced.bus import subjects
+from workspaced.bus import streams, subjects
 from workspaced.bus.headers import MESSAGE_ID
 from workspaced.bus.look_up import acknowledged, next_of, stream_state, subjects_held
 from workspaced.bus.stored import Stored
+from workspaced.bus.subject_parser import ChatSubject, JobSubject, parse
 from workspaced.bus.survey import headers_of
 from workspaced.fsm.errors import UndecodableMessage
 from workspaced.store.audit import AuditRows
@@ -29,16 +30,16 @@ class Streams(Struct, frozen=True):
 
 async def note_streams(rows: AuditRows, admin: Client, tell: Callable[[str, int, int], None]) -> Streams:
     """Note it all, the acknowledged first: see `audit`. Raises Unavailable."""
-    for stream in (subjects.EVENTS, subjects.TIMERS):
-        done = await acknowledged(admin, stream, subjects.ENGINE)
+    for stream in (streams.EVENTS, streams.TIMERS):
+        done = await acknowledged(admin, stream, streams.ENGINE)
         await rows.note_acknowledged(stream, (await stream_state(admin, stream)).created, done)
-    chats = await stream_state(admin, subjects.CHATS)
-    async with aclosing(headers_of(admin, subjects.CHATS)) as pages:
+    chats = await stream_state(admin, streams.CHATS)
+    async with aclosing(headers_of(admin, streams.CHATS)) as pages:
         async for page in pages:
             await rows.note_pushes(push for stored in page if (push := _push(stored)) is not None)
             tell("pushes", page[-1].sequence if page else 0, chats.last_sequence)
     tell("pushes", chats.last_sequence, chats.last_sequence)
-    async for held in subjects_held(admin, subjects.JOBS, subjects.STREAM_SUBJECTS[subjects.JOBS][0]):
+    async for held in subjects_held(admin, streams.JOBS, streams.SUBJECTS[streams.JOBS][0]):
         await rows.note_jobs(job for subject in held if (job := _job(subject)) is not None)
     await rows.noted()
     return Streams(chats.held_since, chats.per_subject or UNLIMITED, await _queue_is_looked_at(admin))
@@ -47,7 +48,7 @@ async def note_streams(rows: AuditRows, admin: Client, tell: Callable[[str, int,
 async def _queue_is_looked_at(admin: Client) -> bool:
     # The slot first: what is not in it any more has fired, and stays there until it is acknowledged.
     for subject in subjects.LOOKS_AT_QUEUE:
-        if await next_of(admin, subjects.TIMERS, subject, 1) is not None:
+        if await next_of(admin, streams.TIMERS, subject, 1) is not None:
             return True
     return False
 
@@ -56,17 +57,17 @@ def _push(stored: Stored) -> tuple[str, int, str] | None:
     """(chat, version, state) of a message; None for one that is no push of ours, which nothing can be said about."""
     chat_id, _, version = stored.headers.get(MESSAGE_ID, "").partition(":")
     try:
-        named = subjects.parse(stored.subject)
+        named = parse(stored.subject)
     except UndecodableMessage:
         return None
-    if not isinstance(named, subjects.ChatSubject) or named.chat_id != chat_id or not version.isdecimal():
+    if not isinstance(named, ChatSubject) or named.chat_id != chat_id or not version.isdecimal():
         return None
     return chat_id, int(version), named.state
 
 
 def _job(subject: str) -> str | None:
     try:
-        named = subjects.parse(subject)
+        named = parse(subject)
     except UndecodableMessage:
         return None
-    return named.job_id if isinstance(named, subjects.JobSubject) else None
+    return named.job_id if isinstance(named, JobSubject) else None

@@ -6,7 +6,7 @@ from typing import Final
 
 from nats.aio.client import Client
 
-from workspaced.bus import subjects
+from workspaced.bus import streams, subjects
 from workspaced.bus.announce import timer_message
 from workspaced.bus.headers import SCHEDULE
 from workspaced.bus.look_up import Found as Held
@@ -39,10 +39,10 @@ async def check_timers(
 
 async def _asleep(admin: Client, chats: Sequence[Waiting]) -> list[tuple[Waiting, str]]:
     """Chats without a wake-up in their slot or on its way from there, each with what is wrong."""
-    slots = await last_of(admin, subjects.TIMERS, [subjects.timer("chat", chat.chat_id) for chat in chats])
+    slots = await last_of(admin, streams.TIMERS, [subjects.timer("chat", chat.chat_id) for chat in chats])
     missing = [(chat, slot) for chat, slot in zip(chats, slots, strict=True) if not _armed(slot, chat)]
     # The slot first: what is not in it any more has fired, and stays there until it is acknowledged.
-    fired = await last_of(admin, subjects.TIMERS, [subjects.due("chat", chat.chat_id) for chat, _ in missing])
+    fired = await last_of(admin, streams.TIMERS, [subjects.due("chat", chat.chat_id) for chat, _ in missing])
     return [
         (chat, _fault(chat, slot))
         for (chat, slot), due in zip(missing, fired, strict=True)

@@ -9,6 +9,7 @@ from nats.aio.client import Client
 
 from workspaced.bus.announce import timer_message
 from workspaced.bus.codec import decode_request, decode_template
+from workspaced.bus.jetstream import is_served
 from workspaced.bus.messages import (
     Deleted,
     Empty,
@@ -21,7 +22,6 @@ from workspaced.bus.messages import (
 )
 from workspaced.bus.publish import Publisher
 from workspaced.bus.service import Handler
-from workspaced.bus.streams import is_served
 from workspaced.fsm.catalogue import check_template
 from workspaced.fsm.effects import QueueTurn, SetTimer
 from workspaced.fsm.errors import NotFound

@@ -11,7 +11,7 @@ from typing import Final
 from nats.aio.client import Client
 
 from workspaced.app.recovery import EPOCHS
-from workspaced.bus import headers, subjects
+from workspaced.bus import headers, streams
 from workspaced.bus.decode import decode
 from workspaced.bus.publish import Message, Publisher, with_id
 from workspaced.bus.stored import Stored
@@ -32,7 +32,7 @@ async def catch_up(store: PostgresStore, admin: Client, since: datetime) -> int:
     publisher = Publisher(admin)
     await publisher.start()
     said = 0
-    async with aclosing(headers_of(admin, subjects.EVENTS, bodies=True)) as pages:
+    async with aclosing(headers_of(admin, streams.EVENTS, bodies=True)) as pages:
         async for page in pages:
             told = [stored for stored in page if stored.at >= since and _says_something(stored)]
             known = await store.known_inputs([stored.key for stored in told])

@@ -12,7 +12,7 @@ from nats.errors import Error as NatsError
 
 from workspaced.app.doctor import Check
 from workspaced.app.sources import Sources
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, streams
 from workspaced.bus.connection import open_connection
 from workspaced.bus.room import NEARLY_FULL, drops_deadlines, shares_used
 from workspaced.fsm.errors import WorkspacedError
@@ -51,7 +51,7 @@ async def check_servers(sources: Sources, tag: str) -> AsyncGenerator[Check, Non
 
 async def _streams(nats: Client) -> Check:
     try:
-        epochs = await streams.check(nats)
+        epochs = await jetstream.check(nats)
     except WorkspacedError as error:
         return Check("jetstream", ok=False, detail=str(error), next=f"run `{MIGRATE}` as role admin")
     return Check("jetstream", ok=True, detail=f"streams {', '.join(epochs)}, consumers of the engine")
@@ -93,8 +93,8 @@ async def _engine(sources: Sources) -> Check:
 
 async def _provisioner(nats: Client, tag: str) -> Check:
     try:
-        info = await streams.request(nats, f"CONSUMER.INFO.{subjects.JOBS}.{tag}")
-    except streams.Refused:
+        info = await jetstream.request(nats, f"CONSUMER.INFO.{streams.JOBS}.{tag}")
+    except jetstream.Refused:
         hint = f"run `{MIGRATE} --provisioner-tag {tag}`"
         return Check("provisioner", ok=False, detail=f"there is no job queue {tag!r}", next=hint)
     except WorkspacedError as error:

@@ -12,7 +12,7 @@ from workspaced.app.health import Page, plain
 from workspaced.app.parts import Parts
 from workspaced.app.readiness import STORE, told
 from workspaced.app.work import Work
-from workspaced.bus import subjects
+from workspaced.bus import streams
 from workspaced.bus.ask import Asker
 from workspaced.bus.room import shares_used
 from workspaced.fsm.errors import WorkspacedError
@@ -71,7 +71,7 @@ class EnginePages:
             "not_taking": intake is None,
             "silent": bool(more["silent"]),
             "refused": bool(more["refused"]),
-            "events_full": shares.get(subjects.EVENTS, 0) >= FULL,
+            "events_full": shares.get(streams.EVENTS, 0) >= FULL,
         }
         return {word: more.get(word, "") for word, wrong in found.items() if wrong}
 

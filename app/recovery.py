@@ -19,7 +19,7 @@ from workspaced.bus.announce import effect_message, resync_message, timer_messag
 from workspaced.bus.look_up import acknowledged, stream_state
 from workspaced.bus.presence import ask_presence
 from workspaced.bus.publish import Message, Publisher
-from workspaced.bus.subjects import ENGINE, EVENTS
+from workspaced.bus.streams import ENGINE, EVENTS
 from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.builds import publish_again
 from workspaced.fsm.effects import JobLimit, LinkLost, QueueTurn, SetTimer

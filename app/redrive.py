@@ -9,10 +9,11 @@ from typing import Final, Literal
 from msgspec import Struct
 from nats.aio.client import Client
 
-from workspaced.bus import headers, subjects
+from workspaced.bus import headers, streams
 from workspaced.bus.direct import Kept, read
 from workspaced.bus.look_up import remove
 from workspaced.bus.publish import Message, Publisher, with_id
+from workspaced.bus.subject_parser import DeadSubject, parse
 from workspaced.fsm.errors import NotFound, UndecodableMessage
 
 _FROM_SERVER: Final = "ws.sys."
@@ -34,7 +35,7 @@ class Done(Struct, frozen=True):
 
 async def read_letter(admin: Client, sequence: int) -> Kept:
     """One dead letter. Raises NotFound, and Unavailable when NATS does not answer."""
-    page = await read(admin, subjects.DEAD, subjects.STREAM_SUBJECTS[subjects.DEAD][0], sequence - 1, 1)
+    page = await read(admin, streams.DEAD, streams.SUBJECTS[streams.DEAD][0], sequence - 1, 1)
     if not page.kept or page.kept[0].sequence != sequence:
         raise NotFound(f"there is no dead letter {sequence}; see `workspaced dead list`", code="dead_not_found")
     return page.kept[0]
@@ -42,8 +43,8 @@ async def read_letter(admin: Client, sequence: int) -> Kept:
 
 def original_subject(letter: Kept) -> str:
     """Where it came from."""
-    named = subjects.parse(letter.subject)
-    return named.subject if isinstance(named, subjects.DeadSubject) else letter.subject
+    named = parse(letter.subject)
+    return named.subject if isinstance(named, DeadSubject) else letter.subject
 
 
 def refusal(subject: str) -> str | None:
@@ -72,7 +73,7 @@ async def redrive(admin: Client, sequence: int) -> Done:
     publisher = Publisher(admin)
     await publisher.start()
     await publisher.publish([_again(letter, subject)])
-    await remove(admin, subjects.DEAD, sequence)
+    await remove(admin, streams.DEAD, sequence)
     return Done(sequence, "redriven", subject)
 
 
@@ -82,7 +83,7 @@ async def drop(admin: Client, sequence: int) -> Done:
         letter = await read_letter(admin, sequence)
     except NotFound as error:
         return Done(sequence, "not_found", detail=str(error))
-    await remove(admin, subjects.DEAD, sequence)
+    await remove(admin, streams.DEAD, sequence)
     return Done(sequence, "dropped", original_subject(letter))
 
 

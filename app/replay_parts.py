@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from workspaced.app.replay import Fired, Step
-from workspaced.bus import subjects
+from workspaced.bus import streams
 from workspaced.fsm.effects import Job
 from workspaced.fsm.events import AgentEvent
 from workspaced.fsm.inputs import Ask, Input, WorkspaceEvent
@@ -83,7 +83,7 @@ def parts_of(records: list[Record], events: list[Input], acknowledged: int) -> l
     first = {record.chat_id: record.version for record in reversed(records) if record.version}
     for part in parts.values():
         part.left_out = part.left_out or (INCOMPLETE if any(first.get(chat, 1) > 1 for chat in part.chats) else "")
-        part.steps.sort(key=lambda step: (step.at, not step.key.startswith(subjects.EVENTS)))  # stable: as they came
+        part.steps.sort(key=lambda step: (step.at, not step.key.startswith(streams.EVENTS)))  # stable: as they came
     return [part for part in parts.values() if part.chats or part.workspaces]
 
 
@@ -110,7 +110,7 @@ def _hand_out_events(
 def _note_absent(part: Part, key: str, made: list[Record]) -> None:
     """An input that EVENTS does not hold: a timer, or one that is gone for good."""
     events = {record.event for record in made} - {None}
-    if not key.startswith(subjects.TIMERS) or not events.isdisjoint({"sys.disconnect", "queue"}):
+    if not key.startswith(streams.TIMERS) or not events.isdisjoint({"sys.disconnect", "queue"}):
         part.left_out = part.left_out or INCOMPLETE
         return
     for event in events:

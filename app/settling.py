@@ -9,7 +9,7 @@ from typing import Final
 from nats.aio.client import Client
 
 from workspaced.app.recovery import Recovery
-from workspaced.bus import streams
+from workspaced.bus import jetstream
 from workspaced.fsm.errors import Unavailable
 
 FIRST_WAIT: Final = timedelta(milliseconds=200)
@@ -30,7 +30,7 @@ class Settling:
 
     async def make_good(self) -> None:
         """Once, now. Raises Unavailable, when the streams are not there with the line that says what to do."""
-        await self._recovery.make_good(await streams.check(self._connection))
+        await self._recovery.make_good(await jetstream.check(self._connection))
 
     async def made_good(self) -> bool:
         """The same as an attempt: whether the streams are there and everything was made good."""

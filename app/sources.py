@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from workspaced.app.connection import NAME, Connection, read_connection
 from workspaced.app.given import BadSetting, read_environment, values
 from workspaced.app.variables import Value
-from workspaced.bus.subjects import is_uuid
+from workspaced.bus.tokens import is_uuid
 from workspaced.fsm.errors import Unavailable
 from workspaced.provisioners.agent.config import NatsLogin, Tls
 

@@ -26,7 +26,7 @@ from workspaced.app.serve import Server
 from workspaced.app.server_process import ServerFailed
 from workspaced.app.sole_provisioner import sole_provisioner
 from workspaced.app.sources import Sources
-from workspaced.bus import streams
+from workspaced.bus import jetstream
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.provisioners.agent.config import NatsLogin
 from workspaced.provisioners.local.program import run_provisioner
@@ -118,7 +118,7 @@ async def running_stack(
             patience=patience(sources),
         )
         ending.push_async_callback(client.close)
-        await streams.ensure(client.connection, tuple(dict.fromkeys((TAG, *tags))), stream_limits(sources))
+        await jetstream.ensure(client.connection, tuple(dict.fromkeys((TAG, *tags))), stream_limits(sources))
         # Ended last to first: the engine before the agents, so that the next stack finds chats that are ready and takes
         # their agents up again, instead of chats that failed while nobody was there.
         parts = [asyncio.create_task(_keep_running(server)) for server in (servers.nats, servers.postgres)]

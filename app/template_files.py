@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from workspaced.bus.chat_client import WorkspacedClient
-from workspaced.bus.subjects import is_uuid
+from workspaced.bus.tokens import is_uuid
 from workspaced.fsm.errors import BadRequest, NotFound
 from workspaced.fsm.template import Template
 

@@ -9,11 +9,11 @@ from nats.aio.client import Client
 
 from workspaced.app.engine import Engine
 from workspaced.app.settling import FIRST_WAIT, LONGEST_WAIT, Settling
-from workspaced.bus import subjects
+from workspaced.bus import streams
 from workspaced.bus.pull import Intake, nak
 from workspaced.fsm.errors import Unavailable
 
-CONSUMERS: Final = ((subjects.EVENTS, subjects.ENGINE), (subjects.TIMERS, subjects.ENGINE))
+CONSUMERS: Final = ((streams.EVENTS, streams.ENGINE), (streams.TIMERS, streams.ENGINE))
 GIVING_BACK: Final = timedelta(seconds=1)
 
 _log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from stack import Stack, machine, running_stack
 
-from workspaced.bus.subjects import ENGINE, EVENTS
+from workspaced.bus.streams import ENGINE, EVENTS
 
 SAMPLES = f"$JS.EVENT.METRIC.CONSUMER.ACK.{EVENTS}.{ENGINE}"
 """Where the server tells of each acknowledged input how often it was delivered (a consumer with `sample_freq` 100)."""

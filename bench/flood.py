@@ -25,7 +25,7 @@ from nats.aio.msg import Msg
 from stack import Stack, running_stack
 
 from workspaced.app.audit import audit
-from workspaced.bus import streams
+from workspaced.bus import jetstream
 
 LIMIT = 50
 CHATS = 100
@@ -247,7 +247,7 @@ async def run(events: int, creates: int) -> bool:
     """Whether all went well."""
     outcome = Outcome([], [])
     async with running_stack() as stack:
-        await streams.ensure(stack.admin, ("bench", "endless", "other"))
+        await jetstream.ensure(stack.admin, ("bench", "endless", "other"))
         engine = stack.engines[0].pid
         members = await ready_chats(stack, CHATS)
         endless, other = await a_template(stack, "endless"), await a_template(stack, "other")

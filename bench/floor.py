@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from pipeline import CONSUMER, STREAM, Plan
 from stack import Stack, started
 
-from workspaced.bus import streams
+from workspaced.bus import jetstream
 
 IN, OUT = "floor.in", "floor.out"
 PROGRAM = Path(__file__).with_name("pipeline.py")
@@ -25,13 +25,13 @@ async def bare_streams(stack: Stack) -> AsyncIterator[None]:
     """One stream in and one out, as the engine has them."""
     for name, subject in ((STREAM, IN), ("FLOOR_OUT", OUT)):
         definition = {"name": name, "subjects": [subject], "storage": "file"}
-        await streams.request(stack.admin, f"STREAM.CREATE.{name}", definition)
+        await jetstream.request(stack.admin, f"STREAM.CREATE.{name}", definition)
     consumer = {"name": CONSUMER, "durable_name": CONSUMER, "ack_policy": "explicit", "max_ack_pending": 10_000}
     path = f"CONSUMER.CREATE.{STREAM}.{CONSUMER}"
-    await streams.request(stack.admin, path, {"stream_name": STREAM, "config": consumer})
+    await jetstream.request(stack.admin, path, {"stream_name": STREAM, "config": consumer})
     yield
     for name in (STREAM, "FLOOR_OUT"):
-        await streams.request(stack.admin, f"STREAM.DELETE.{name}")
+        await jetstream.request(stack.admin, f"STREAM.DELETE.{name}")
 
 
 @asynccontextmanager

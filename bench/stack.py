@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from workspaced.app.config import ServeConfig
 from workspaced.app.embedded import Servers, embedded_servers
-from workspaced.bus import streams
+from workspaced.bus import jetstream
 from workspaced.bus.connection import open_connection
 from workspaced.store.migrations import migrate
 
@@ -100,7 +100,7 @@ async def running_stack(engines: int = 1) -> AsyncIterator[Stack]:
             servers.nats.url, user=role.user, password=role.password, inbox_prefix=role.inbox_prefix
         )
         stack.push_async_callback(admin.close)
-        await streams.ensure(admin, ("bench",))
+        await jetstream.ensure(admin, ("bench",))
         running = Stack(folder, servers, admin)
         stack.push_async_callback(running.stop_engines)
         for _ in range(engines):

@@ -20,7 +20,7 @@ from stack import Stack
 from usage import cpu_s
 
 from workspaced.app.embedded_postgres import PROGRAMS
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, streams
 from workspaced.fsm.machine import Guards, Provisioning, Standing
 from workspaced.fsm.reach import Reach
 from workspaced.fsm.state import MACHINE_VERSION, State
@@ -79,7 +79,7 @@ async def through_engines(
         await asyncio.gather(*(stack.start_engine() for _ in range(engines)))
         pids = stack.pids()
         before = {name: cpu_s(pid) for name, pid in pids.items()}
-    rate = count / (await drained_at(stack.admin, subjects.EVENTS, subjects.ENGINE) - first.first)
+    rate = count / (await drained_at(stack.admin, streams.EVENTS, streams.ENGINE) - first.first)
     for name, values in (used or {}).items():
         values.append((cpu_s(pids[name]) - before[name]) / count * 1e6)
     return rate
@@ -98,7 +98,7 @@ async def through_pipeline(stack: Stack, fleet: Fleet, count: int) -> float:
 async def drained_at(client: Client, stream: str, consumer: str) -> float:
     """When everything in a stream is acknowledged."""
     while True:
-        info = await streams.request(client, f"CONSUMER.INFO.{stream}.{consumer}")
+        info = await jetstream.request(client, f"CONSUMER.INFO.{stream}.{consumer}")
         if not info["num_pending"] and not info["num_ack_pending"]:
             return time.perf_counter()
         await asyncio.sleep(LOOK_S)

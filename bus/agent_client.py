@@ -16,7 +16,7 @@ import msgspec
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 
-from workspaced.bus import subjects
+from workspaced.bus import subjects, tokens
 from workspaced.bus.connection import PING_INTERVAL, LastingClient, servers_of
 from workspaced.bus.moments import Moments
 from workspaced.bus.until_stored import publish_until_stored
@@ -73,7 +73,7 @@ class AgentClient:
         """
         self.agent_id = agent_id
         self.build_id = build_id
-        self._kinds = {kind: subjects.agent_event(workspace_id, agent_id, kind) for kind in subjects.AGENT_KINDS}
+        self._kinds = {kind: subjects.agent_event(workspace_id, agent_id, kind) for kind in tokens.AGENT_KINDS}
         self._resyncs = {subjects.resync(), subjects.resync(workspace_id)}
         self._ping = subjects.ping(agent_id)
         self._on_trouble = on_trouble or (lambda _: None)

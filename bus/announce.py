@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 
-from workspaced.bus import headers, subjects
+from workspaced.bus import headers, streams, subjects
 from workspaced.bus.codec import encode
 from workspaced.bus.messages import CancelJob, Resync, Revoked
 from workspaced.bus.publish import Message, with_id
@@ -117,7 +117,7 @@ def effect_message(effect: Effect, at: datetime, secrets: AgentSecrets | None = 
             return timer_message(effect)
         case PurgeJob():
             purge = {"filter": subjects.job(effect.provisioner, effect.job_id)}
-            return Message(f"$JS.API.STREAM.PURGE.{subjects.JOBS}", encode(purge))
+            return Message(f"$JS.API.STREAM.PURGE.{streams.JOBS}", encode(purge))
         case StopJob():
             stop = CancelJob(effect.job_id, effect.build_id, effect.workspace_id, effect.reason)
             return Message(subjects.cancel(effect.job_id), encode(stop), answered=False)

@@ -9,7 +9,7 @@ import msgspec
 import nkeys  # type: ignore[import-untyped]  # has no types
 from msgspec import Struct
 
-from workspaced.bus import subjects
+from workspaced.bus import subjects, tokens
 from workspaced.fsm.values import Connection
 
 ACCOUNT: Final = "AGENTS"
@@ -73,7 +73,7 @@ def read_login(token: bytes) -> Login:
 
 def agent_permissions(workspace_id: str, agent_id: str) -> dict[str, Any]:
     """All that an agent may do: tell of itself, answer who asks it, hear when it is to tell again."""
-    told = [subjects.agent_event(workspace_id, agent_id, kind) for kind in sorted(subjects.AGENT_KINDS)]
+    told = [subjects.agent_event(workspace_id, agent_id, kind) for kind in sorted(tokens.AGENT_KINDS)]
     heard = [subjects.agent(agent_id), subjects.resync(), subjects.resync(workspace_id), f"_INBOX_{agent_id}.>"]
     return {
         "pub": {"allow": [*told, "$SYS.REQ.USER.INFO"]},

@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from workspaced.bus import subjects
+from workspaced.bus import subjects, tokens
 from workspaced.bus.auth_jwt import Login, Signer, read_login
 from workspaced.bus.messages import Revoked
 from workspaced.fsm.agent_secret import hashed
@@ -132,7 +132,7 @@ class Callout:
     async def _decide(self, login: Login) -> bytes:
         build_id, _, secret = login.password.partition(".")
         now = self._clock()
-        if not (subjects.is_uuid(login.user) and subjects.is_uuid(build_id) and secret):
+        if not (tokens.is_uuid(login.user) and tokens.is_uuid(build_id) and secret):
             return self._signer.refuse(login, now, "not an agent of workspaced")
         try:
             admitted = await self._doorkeeper.admit(build_id, hashed(secret), login.user, login.connection)

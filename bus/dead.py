@@ -4,7 +4,7 @@ from typing import Final
 
 from nats.aio.client import Client
 
-from workspaced.bus import headers, subjects
+from workspaced.bus import headers, streams, subjects
 from workspaced.bus.direct import Kept, read
 from workspaced.bus.messages import DeadEntry, DeadList, DeadRequest
 from workspaced.bus.publish import Message, with_id
@@ -29,7 +29,7 @@ def dead_message(stored: Stored, fault: UndecodableMessage) -> Message:
 
 async def read_dead(connection: Client, request: DeadRequest) -> DeadList:
     """A page of DEAD, with the engine's permissions. Raises Unavailable when NATS does not answer."""
-    page = await read(connection, subjects.DEAD, "ws.dead.>", request.after, request.limit, _PAGE_BYTES)
+    page = await read(connection, streams.DEAD, "ws.dead.>", request.after, request.limit, _PAGE_BYTES)
     return DeadList(tuple(_entry(kept) for kept in page.kept), page.more)
 
 

@@ -8,10 +8,19 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from workspaced.bus import subjects
+from workspaced.bus import subjects, tokens
 from workspaced.bus.codec import decode_event
 from workspaced.bus.headers import MESSAGE_ID, ORGANIZATION, REPLY
 from workspaced.bus.stored import Stored
+from workspaced.bus.subject_parser import (
+    AdvisorySubject,
+    AgentEventSubject,
+    BuildCreatedSubject,
+    CommandSubject,
+    DueSubject,
+    JobEventSubject,
+    parse,
+)
 from workspaced.fsm.commands import COMMANDS
 from workspaced.fsm.effects import Due, LinkLost, Timed
 from workspaced.fsm.errors import UndecodableMessage
@@ -67,14 +76,14 @@ def decode(stored: Stored) -> Input | None:
 
     Raises UndecodableMessage: `not_json`, `bad_body`, `bad_subject` or `unknown_kind`.
     """
-    subject = subjects.parse(stored.subject)
+    subject = parse(stored.subject)
     decode_as = _DECODERS.get(type(subject))
     if decode_as is None:
         raise UndecodableMessage("unknown_kind", f"no engine takes {stored.subject[:200]}")
     return decode_as(stored, subject)
 
 
-def _command(stored: Stored, subject: subjects.CommandSubject) -> Input:
+def _command(stored: Stored, subject: CommandSubject) -> Input:
     command = decode_event(stored.body, COMMANDS[subject.verb])
     if command.chat_id != subject.chat_id:
         raise UndecodableMessage("bad_body", "chat_id: differs from the subject's")
@@ -98,24 +107,24 @@ def content_of(verb: str, body: bytes) -> str:
     return sha256(msgspec.json.encode([verb, value], order="deterministic")).hexdigest()
 
 
-def _build_created(stored: Stored, subject: subjects.BuildCreatedSubject) -> Input:
+def _build_created(stored: Stored, subject: BuildCreatedSubject) -> Input:
     event: BuildCreated = decode_event(stored.body, BuildCreated)
     return _input(stored, WorkspaceEvent(subject.workspace_id, event), event.id, event.at)
 
 
-def _job(stored: Stored, subject: subjects.JobEventSubject) -> Input:
+def _job(stored: Stored, subject: JobEventSubject) -> Input:
     report: JobReport = decode_event(stored.body, JobReport)
     event = JobChanged(subject.status, report)  # type: ignore[arg-type]  # parse let none but the known through
     told = WorkspaceEvent(subject.workspace_id, event, provisioner=subject.provisioner)
     return _input(stored, told, report.id, report.at)
 
 
-def _agent(stored: Stored, subject: subjects.AgentEventSubject) -> Input:
+def _agent(stored: Stored, subject: AgentEventSubject) -> Input:
     event: AgentEvent = decode_event(stored.body, _AGENT_EVENTS[subject.agent_event])
     return _input(stored, WorkspaceEvent(subject.workspace_id, event, subject.agent_id), event.id, event.at)
 
 
-def _due(stored: Stored, subject: subjects.DueSubject) -> Input:
+def _due(stored: Stored, subject: DueSubject) -> Input:
     due: Timed = decode_event(stored.body, Timed)
     if due.slot != subject.slot or due.__struct_config__.tag != subject.timer:
         raise UndecodableMessage("bad_body", "another timer than the subject's")
@@ -125,12 +134,12 @@ def _due(stored: Stored, subject: subjects.DueSubject) -> Input:
     return _input(stored, due)
 
 
-def _advisory(stored: Stored, subject: subjects.AdvisorySubject) -> Input | None:
+def _advisory(stored: Stored, subject: AdvisorySubject) -> Input | None:
     if subject.advisory != "disconnect":
         return None  # an agent tells its connection itself
     advisory: _Advisory = decode_event(stored.body, _Advisory)
     user = advisory.client.user
-    if user != AGENT_USER and not subjects.is_uuid(user):
+    if user != AGENT_USER and not tokens.is_uuid(user):
         return None  # an engine, a daemon or a provisioner
     lost = ConnectionLost(
         advisory.server.id,
@@ -184,10 +193,10 @@ def _is_name(text: str) -> bool:
 
 
 _DECODERS: dict[type, Callable[[Stored, Any], Input | None]] = {
-    subjects.CommandSubject: _command,
-    subjects.BuildCreatedSubject: _build_created,
-    subjects.JobEventSubject: _job,
-    subjects.AgentEventSubject: _agent,
-    subjects.DueSubject: _due,
-    subjects.AdvisorySubject: _advisory,
+    CommandSubject: _command,
+    BuildCreatedSubject: _build_created,
+    JobEventSubject: _job,
+    AgentEventSubject: _agent,
+    DueSubject: _due,
+    AdvisorySubject: _advisory,
 }

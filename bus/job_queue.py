@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 
-from workspaced.bus import subjects
+from workspaced.bus import streams, subjects
 from workspaced.bus.until_stored import ask
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class JobQueue:
 
     async def open(self) -> None:
         """Wait for the tag's consumer, read its lease and start to listen."""
-        subject, told = f"$JS.API.CONSUMER.INFO.{subjects.JOBS}.{self.tag}", False
+        subject, told = f"$JS.API.CONSUMER.INFO.{streams.JOBS}.{self.tag}", False
         while not self._closed:
             with suppress(Error, msgspec.DecodeError):
                 reply = await ask(self._nc, subject, b"", INFO_LIMIT)
@@ -131,7 +131,7 @@ class JobQueue:
         if count <= 0 or not self._nc.is_connected:
             return
         body = {"batch": count, "expires": EXPIRES * 10**9, "idle_heartbeat": HEARTBEAT * 10**9}
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.JOBS}.{self.tag}"
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{streams.JOBS}.{self.tag}"
         with suppress(Error):
             await self._nc.publish(subject, json.dumps(body).encode(), reply=f"{self._inbox}.{self._round}")
             self._asked += count

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 from nats.aio.client import Client
 
-from workspaced.bus import subjects
+from workspaced.bus import streams, subjects
 from workspaced.bus.codec import decode_event
 from workspaced.bus.direct import Kept, read
 from workspaced.bus.log_bounds import cut
@@ -61,7 +61,7 @@ class Places:
         place = self._places.get((build_id, after))
         if place is None:
             return None
-        page = await read(connection, subjects.LOGS, subjects.logs_of(build_id), place[0] - 1, 1)
+        page = await read(connection, streams.LOGS, subjects.logs_of(build_id), place[0] - 1, 1)
         return place[0] if [(kept.sequence, hash(kept.body)) for kept in page.kept] == [place] else None
 
 
@@ -78,7 +78,7 @@ async def read_logs(connection: Client, request: LogsRequest, places: Places | N
         position, last = place, request.after
     at_last: Kept | None = None
     while more and not full:
-        page = await read(connection, subjects.LOGS, subjects.logs_of(request.build_id), position, _STEP)
+        page = await read(connection, streams.LOGS, subjects.logs_of(request.build_id), position, _STEP)
         more = page.more
         for kept in page.kept:
             position = kept.sequence

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 from nats.aio.client import Client
 
-from workspaced.bus.streams import Refused, request
+from workspaced.bus.jetstream import Refused, request
 
 _NO_MESSAGE: Final = 10037
 _NO_CONSUMER: Final = 10014

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from workspaced.bus import subjects
+from workspaced.bus import streams
 from workspaced.bus.headers import MESSAGE_ID, STATUS
 from workspaced.fsm.errors import Unavailable
 
@@ -66,7 +66,7 @@ class NotStored(Unavailable):
         if not self.refusals:
             return "no answer in time"
         first = self.refusals[0]
-        return f"{subjects.stream_of(first.message.subject) or first.message.subject}: {first.reason}"
+        return f"{streams.stream_of(first.message.subject) or first.message.subject}: {first.reason}"
 
 
 class _Batch:

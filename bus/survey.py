@@ -18,9 +18,9 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from workspaced.bus.jetstream import request
 from workspaced.bus.look_up import next_of, stream_state
 from workspaced.bus.stored import Stored, from_delivery
-from workspaced.bus.streams import request
 from workspaced.fsm.errors import Unavailable
 
 PAGE: Final = 5000

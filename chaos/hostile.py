@@ -22,7 +22,7 @@ from processes import Program, console_script
 from tests.wire.mangled import mangled
 from workspaced.app.connection import NAME, Connection, read_connection
 from workspaced.app.contract.examples import examples
-from workspaced.bus import subjects
+from workspaced.bus import streams
 from workspaced.bus.codec import MAX_BODY
 from workspaced.bus.connection import open_connection
 
@@ -134,7 +134,7 @@ async def _flood(connection: Client, stack: Connection, count: int, seed: int) -
         elif done % (ROUND * 100) == 0:
             print(f"{done:,} of {count:,}, {_resident_mb(stack.pid):.0f} MB", flush=True)
     await _decided(connection)
-    dead = (await connection.jetstream().stream_info(subjects.DEAD)).state.messages
+    dead = (await connection.jetstream().stream_info(streams.DEAD)).state.messages
     grown = _resident_mb(stack.pid) - warm
     ready = await asyncio.to_thread(_ready, stack.http_url)
     print(f"{count:,} messages in {time.monotonic() - began:.0f} s, seed {seed}")
@@ -155,7 +155,7 @@ async def _connection_of(folder: Path) -> Connection:
 async def _decided(connection: Client) -> None:
     async with asyncio.timeout(10 * ROUND_LIMIT):
         while True:
-            info = await connection.jetstream().consumer_info(subjects.EVENTS, subjects.ENGINE)
+            info = await connection.jetstream().consumer_info(streams.EVENTS, streams.ENGINE)
             if not info.num_pending and not info.num_ack_pending:
                 return
             await asyncio.sleep(0.1)

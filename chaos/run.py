@@ -26,7 +26,7 @@ from workspaced.app.audit import audit
 from workspaced.app.config import settings_of
 from workspaced.app.embedded import Servers, embedded_servers
 from workspaced.app.sources import Sources
-from workspaced.bus import streams
+from workspaced.bus import jetstream, streams
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.connection import open_connection
 from workspaced.fsm.errors import Unavailable
@@ -122,7 +122,7 @@ async def prepare(servers: Servers, client: Client) -> None:
     """Schema, streams, and consumers with a short lease and a short wait for a dead engine's messages."""
     await migrate(servers.postgres.dsn)
     limits = streams.Limits(ack_wait=timedelta(seconds=10), job_lease=timedelta(seconds=6))
-    await streams.ensure(client, ("chaos",), limits)
+    await jetstream.ensure(client, ("chaos",), limits)
 
 
 async def chaos(seconds: float, seed: int, count: int, engines: int, a_minute: float) -> int:

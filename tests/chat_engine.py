@@ -8,7 +8,7 @@ import msgspec
 from tests.bus_messages import CHAT, a_row, a_snapshot
 from tests.servers import Connections
 from workspaced.app.embedded_nats import NatsServer
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, subjects
 from workspaced.bus.announce import push_message
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.messages import GetChat
@@ -34,7 +34,7 @@ class Engine:
 
     async def start(self) -> None:
         """Make streams and service."""
-        await streams.ensure(await self._connections("admin"))
+        await jetstream.ensure(await self._connections("admin"))
         connection = await self._connections("engine")
         self._publisher = Publisher(connection)
         await self._publisher.start()

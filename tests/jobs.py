@@ -16,7 +16,7 @@ import msgspec
 from nats.aio.msg import Msg
 
 from tests.servers import Connections
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, streams, subjects
 from workspaced.provisioners import processes
 from workspaced.provisioners.agent.config import NatsLogin
 from workspaced.provisioners.local.folder import Folder, WorkspaceRecord
@@ -73,7 +73,7 @@ class Engine:
     async def start(self, *, job_lease: timedelta = timedelta(seconds=30)) -> None:
         """Make the streams, with the queue of tag `local`, and listen."""
         self.nc = await self.connect("admin")
-        await streams.ensure(self.nc, ("local",), streams.Limits(job_lease=job_lease))
+        await jetstream.ensure(self.nc, ("local",), streams.Limits(job_lease=job_lease))
         await self.nc.subscribe("ws.event.>", cb=self._on_message)
         await self.nc.subscribe("ws.log.>", cb=self._on_message)
         await self.nc.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.JOBS.local", cb=self._on_message)
@@ -147,7 +147,7 @@ class Engine:
 
     async def queue_is_empty(self) -> bool:
         """Whether every job was acknowledged."""
-        info = await self.nc.jetstream().stream_info(subjects.JOBS)
+        info = await self.nc.jetstream().stream_info(streams.JOBS)
         return info.state.messages == 0
 
     async def _on_message(self, msg: Msg) -> None:

@@ -23,12 +23,12 @@ def migrate(*, tags: tuple[str, ...], as_json: bool, **flags: str | None) -> Non
     from workspaced.app.commands.session import run
     from workspaced.app.config import stream_limits
     from workspaced.app.render import print_json, say
-    from workspaced.bus import streams, subjects
+    from workspaced.bus import jetstream, streams, tokens
     from workspaced.bus.connection import open_connection
     from workspaced.store import migrations
 
     for tag in tags:
-        if not subjects.is_tag(tag):
+        if not tokens.is_tag(tag):
             raise click.UsageError("--provisioner-tag takes lower-case letters, digits and hyphens")
     sources = Sources(flags, os.environ)
     limits, login, dsn = stream_limits(sources), sources.login("admin"), sources.database_url()
@@ -38,14 +38,14 @@ def migrate(*, tags: tuple[str, ...], as_json: bool, **flags: str | None) -> Non
         admin = await open_connection(login.url, **login.options())
         try:
             applied = await migrations.migrate(dsn)
-            await streams.ensure(admin, queues, limits)
+            await jetstream.ensure(admin, queues, limits)
         finally:
             await admin.close()
         if as_json:
-            print_json({"migrations": applied, "streams": list(subjects.STREAM_SUBJECTS), "provisioner_tags": queues})
+            print_json({"migrations": applied, "streams": list(streams.SUBJECTS), "provisioner_tags": queues})
             return
         say(f"database  {', '.join(applied) if applied else 'was up to date'}")
-        say(f"streams   {', '.join(subjects.STREAM_SUBJECTS)}")
+        say(f"streams   {', '.join(streams.SUBJECTS)}")
         say(f"queues    {', '.join(queues)}")
 
     run(work())

@@ -22,7 +22,7 @@ def provisioner(*, tag: str, end_agents: bool, **flags: str | None) -> None:
     from workspaced.app.logs import log_to_stderr
     from workspaced.app.run_loop import run_service
     from workspaced.app.sole_provisioner import sole_provisioner
-    from workspaced.bus.subjects import is_tag
+    from workspaced.bus.tokens import is_tag
     from workspaced.provisioners.local.program import run_provisioner
 
     if not is_tag(tag):

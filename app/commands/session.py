@@ -12,7 +12,7 @@ from workspaced.app.config import patience
 from workspaced.app.sources import Sources
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.messages import ListRequest, WorkspaceEntry
-from workspaced.bus.subjects import is_uuid
+from workspaced.bus.tokens import is_uuid
 from workspaced.fsm.errors import BadRequest, NotFound
 from workspaced.fsm.snapshot import Snapshot
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 from workspaced.app.conformance.agents import AgentGround, AgentRun, connections
 from workspaced.app.conformance.suite import Check
 from workspaced.app.conformance.wire import Failed, Said, Skipped
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, streams, subjects
 from workspaced.bus.codec import decode_event
 from workspaced.bus.messages import Pong
 from workspaced.fsm.errors import UndecodableMessage
@@ -120,14 +120,14 @@ async def repeated_until_stored(ground: AgentGround) -> None:
     run = await ground.begin()
     await run.told("lifecycle", "starting")
     await _stored(ground, await run.told("connected"))
-    await ground.wire.connection.jetstream().delete_stream(subjects.EVENTS)
+    await ground.wire.connection.jetstream().delete_stream(streams.EVENTS)
     try:
         run.go(0)
         first = await run.told("lifecycle", "ready")
         second = await run.told("lifecycle", "ready", count=2)
         _require(first.name and first.name == second.name, "the repetition has another id: it counts twice")
     finally:
-        await streams.ensure(ground.wire.connection)
+        await jetstream.ensure(ground.wire.connection)
     await _stored(ground, first)
 
 
@@ -136,7 +136,7 @@ async def _stored(ground: AgentGround, said: Said) -> None:
     since = ground.wire.now
     stream = ground.wire.connection.jetstream()
     while True:
-        if (await stream.stream_info(subjects.EVENTS, subjects_filter=said.subject)).state.subjects:
+        if (await stream.stream_info(streams.EVENTS, subjects_filter=said.subject)).state.subjects:
             return
         await ground.wire.until(f"{said.subject} once more", lambda one: one.subject == said.subject, since)
         since = ground.wire.now

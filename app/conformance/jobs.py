@@ -11,7 +11,7 @@ from msgspec import Struct
 from workspaced.app.conformance.program import Program
 from workspaced.app.conformance.server import Door
 from workspaced.app.conformance.wire import Failed, Said, Skipped, Wire
-from workspaced.bus import subjects
+from workspaced.bus import streams, subjects
 from workspaced.fsm.values import Transition
 
 TERMINAL: Final = ("succeeded", "failed", "canceled")
@@ -91,7 +91,7 @@ class Job:
         if tokens[:2] != ["$JS", "ACK"]:
             return 0
         stream, _, delivered, sequence = tokens[2 if len(tokens) == _SHORT_ACK else 4 :][:4]
-        return int(delivered) if (stream, sequence) == (subjects.JOBS, str(self.sequence)) else 0
+        return int(delivered) if (stream, sequence) == (streams.JOBS, str(self.sequence)) else 0
 
     def logged(self) -> list[Said]:
         """Its log."""
@@ -156,7 +156,7 @@ class JobGround:
         inbox = self.wire.connection.new_inbox()
         messages = await self.wire.connection.subscribe(inbox)
         wish = json.dumps({"batch": 1, "expires": 5_000_000_000}).encode()
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.JOBS}.{self.tag}"
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{streams.JOBS}.{self.tag}"
         await self.wire.connection.publish(subject, wish, reply=inbox)
         try:
             message = await messages.next_msg(timeout=self.wire.patience_s)
@@ -168,7 +168,7 @@ class JobGround:
 
     async def deliveries(self) -> int:
         """How often the queue gave any job away so far."""
-        info = await self.wire.connection.jetstream().consumer_info(subjects.JOBS, self.tag)
+        info = await self.wire.connection.jetstream().consumer_info(streams.JOBS, self.tag)
         return info.delivered.consumer_seq if info.delivered else 0
 
     async def pause(self, seconds: float) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 from workspaced.app.conformance.jobs import TERMINAL, Job, JobGround
 from workspaced.app.conformance.suite import Check
 from workspaced.app.conformance.wire import Failed, Said, Skipped
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, streams, subjects
 from workspaced.bus.codec import decode_event
 from workspaced.bus.messages import LogEnd, LogLine
 from workspaced.fsm.errors import UndecodableMessage
@@ -174,7 +174,7 @@ async def repeated_until_stored(ground: JobGround) -> None:
     """With the stream away nothing is lost: reports are repeated under one id, and the job stays on the queue."""
     job = await ground.give_slow()
     since = ground.wire.now
-    await ground.wire.connection.jetstream().delete_stream(subjects.EVENTS)
+    await ground.wire.connection.jetstream().delete_stream(streams.EVENTS)
     try:
         await job.cancel()
         first = await ground.wire.until("a report after the cancel", job.is_report, since)
@@ -186,9 +186,9 @@ async def repeated_until_stored(ground: JobGround) -> None:
         )
         _require(not ground.wire.all(job.is_ack, since), "the job was acknowledged though its end was not stored")
     finally:
-        await streams.ensure(ground.wire.connection)
+        await jetstream.ensure(ground.wire.connection)
     end = await job.done()
-    stored = await ground.wire.connection.jetstream().get_last_msg(subjects.EVENTS, end.subject)
+    stored = await ground.wire.connection.jetstream().get_last_msg(streams.EVENTS, end.subject)
     _require(stored.data == end.body, "the terminal report is not in the stream")
 
 

@@ -16,7 +16,7 @@ from nats.js.errors import NotFoundError
 
 from workspaced.app.clock import utc_now
 from workspaced.app.embedded_nats import NatsServer
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, streams, subjects
 from workspaced.bus.auth_jwt import Signer
 from workspaced.bus.callout import Callout
 from workspaced.bus.connection import open_connection
@@ -128,7 +128,7 @@ async def given_server(logins: dict[str, NatsLogin], tag: str, lease: timedelta,
     admin = await open_connection(login.url, **login.options())
     try:
         await _refuse_used(admin)
-        await streams.ensure(admin, (tag,), streams.Limits(job_lease=lease))
+        await jetstream.ensure(admin, (tag,), streams.Limits(job_lease=lease))
         yield Place(admin, logins, Door(), folder)
     finally:
         await admin.close()
@@ -143,7 +143,7 @@ async def _refuse_used(admin: Client) -> None:
     else:
         raise Conflict("an engine runs on this NATS; the checks need one that nobody else uses", code="in_use")
     try:
-        kept = (await admin.jetstream().stream_info(subjects.EVENTS)).state.messages
+        kept = (await admin.jetstream().stream_info(streams.EVENTS)).state.messages
     except NotFoundError:
         return
     if kept:

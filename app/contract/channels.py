@@ -1,14 +1,14 @@
 """Every channel of the wire: where, from whom, to whom, with which body.
 
-The subjects stand here as authors of other programs read them; a test holds them against `bus/subjects.py`, so that
-none is missing and none is invented.
+The subjects stand here as authors of other programs read them; a test holds them against `bus/subject_parser.py`,
+so that none is missing and none is invented.
 """
 
 from typing import Final, Literal
 
 from msgspec import Struct
 
-from workspaced.bus import messages, subjects
+from workspaced.bus import messages, streams, subjects
 from workspaced.fsm.commands import COMMANDS, VERBS, Command
 from workspaced.fsm.effects import Job, Timed
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, BuildCreated, JobReport, LifecycleChanged
@@ -47,7 +47,7 @@ class Channel(Struct, frozen=True, kw_only=True):
 def stream_of(address: str) -> str | None:
     """The stream that keeps messages of this address."""
     first, second = address.split(".")[:2]
-    kept = {text.split(".")[1]: name for name, texts in subjects.STREAM_SUBJECTS.items() for text in texts}
+    kept = {text.split(".")[1]: name for name, texts in streams.SUBJECTS.items() for text in texts}
     return kept.get(second) if first == "ws" else None
 
 

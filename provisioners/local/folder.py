@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from workspaced.bus.subjects import is_uuid
+from workspaced.bus.tokens import is_uuid
 from workspaced.fsm.values import Id
 from workspaced.provisioners.processes import Process
 

@@ -17,7 +17,7 @@ from tests.e2e.pushes import Pushes
 from tests.servers import Connections, Reachable
 from workspaced.app.config import ServeConfig
 from workspaced.app.serve import Server
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, streams, subjects
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.messages import Reply
 from workspaced.bus.moments import Moments
@@ -82,7 +82,7 @@ class Stack:
 
     async def make_streams(self, ack_wait: timedelta = timedelta(seconds=30)) -> None:
         """What `workspaced migrate` makes."""
-        await streams.ensure(self.admin, ("local",), replace(self._limits, ack_wait=ack_wait))
+        await jetstream.ensure(self.admin, ("local",), replace(self._limits, ack_wait=ack_wait))
 
     async def close(self) -> None:
         """End what is left."""

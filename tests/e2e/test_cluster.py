@@ -15,7 +15,8 @@ from tests.e2e.crew import Crew
 from tests.e2e.stack import LIMIT, Stack
 from tests.servers import Connections, remove_streams
 from workspaced.app.audit import audit
-from workspaced.bus.streams import Limits, check, ensure
+from workspaced.bus.jetstream import check, ensure
+from workspaced.bus.streams import Limits
 from workspaced.fsm.errors import Unavailable
 from workspaced.fsm.state import State
 

@@ -11,7 +11,8 @@ from tests.e2e.hostile import Secretive, a_callout, come_in
 from tests.e2e.provisioner import an_agent
 from tests.e2e.stack import ORGANIZATION, Stack
 from tests.permission_table import rows
-from workspaced.bus.subjects import AGENT_KINDS, STREAM_SUBJECTS
+from workspaced.bus.streams import SUBJECTS
+from workspaced.bus.tokens import AGENT_KINDS
 
 TABLES = ("workspaces", "builds", "agents", "chats", "transitions")
 
@@ -96,7 +97,7 @@ def replies(ids: dict[str, str]) -> list[str]:
 
 async def all_stored(stack: Stack) -> set[tuple[str, int, str]]:
     """Every message of every stream."""
-    return {(name, kept.sequence, kept.subject) for name in STREAM_SUBJECTS for kept in await stack.stored(name)}
+    return {(name, kept.sequence, kept.subject) for name in SUBJECTS for kept in await stack.stored(name)}
 
 
 async def test_a_hostile_agent_moves_nobody_elses_machine(stack: Stack) -> None:

@@ -17,7 +17,7 @@ from tests.e2e.doomed_client import Given, agent_of
 from tests.e2e.provisioner import Agent
 from tests.e2e.stack import LIMIT, ORGANIZATION, TEMPLATE, Stack
 from workspaced.app.audit import audit
-from workspaced.bus import streams
+from workspaced.bus import jetstream, streams
 from workspaced.bus.moments import AGENT, CHAT_CLIENT, PROVISIONER
 from workspaced.fsm.commands import Create
 
@@ -120,7 +120,7 @@ async def test_a_chat_daemon_that_stalls(stack: Stack) -> None:
 async def without_ours(stack: Stack) -> None:
     """Let provisioners of our own have the jobs, for a second at a time."""
     await stack.provisioner.connection.close()
-    await streams.ensure(stack.admin, ("local",), streams.Limits(job_lease=timedelta(seconds=1)))
+    await jetstream.ensure(stack.admin, ("local",), streams.Limits(job_lease=timedelta(seconds=1)))
     await stack.engine()
 
 

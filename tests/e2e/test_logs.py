@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.stack import LIMIT, Stack
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, subjects
 from workspaced.bus.build_log import BuildLog
 from workspaced.bus.follow_logs import LogFollow
 from workspaced.bus.log_bounds import LAST_LINES, LOG_LINES
@@ -140,7 +140,7 @@ async def test_a_long_log_is_cut_and_says_so(stack: Stack, job: Job) -> None:
 
 async def test_the_stream_bounds_what_others_send(stack: Stack) -> None:
     """A provisioner without our client cannot fill the disk with one build."""
-    config = (await streams.request(stack.admin, "STREAM.INFO.LOGS"))["config"]
+    config = (await jetstream.request(stack.admin, "STREAM.INFO.LOGS"))["config"]
 
     assert config["max_msgs_per_subject"] == 100_000
     assert config["max_msg_size"] == 262_144

@@ -11,7 +11,7 @@ from tests.e2e.stack import LIMIT, Stack
 from workspaced.app import room
 from workspaced.app.audit import audit
 from workspaced.app.serve import Server
-from workspaced.bus import ask, streams
+from workspaced.bus import ask, jetstream
 from workspaced.fsm.errors import Unavailable
 
 FULL = "maximum messages exceeded"
@@ -19,8 +19,8 @@ FULL = "maximum messages exceeded"
 
 async def limit(stack: Stack, stream: str, **limits: Any) -> None:  # noqa: ANN401  # JetStream's
     """What an operator may do to a stream."""
-    config = (await streams.request(stack.admin, f"STREAM.INFO.{stream}"))["config"]
-    await streams.request(stack.admin, f"STREAM.UPDATE.{stream}", config | limits)
+    config = (await jetstream.request(stack.admin, f"STREAM.INFO.{stream}"))["config"]
+    await jetstream.request(stack.admin, f"STREAM.UPDATE.{stream}", config | limits)
 
 
 async def until_page(stack: Stack, engine: Server, wanted: str) -> str:

@@ -9,7 +9,7 @@ from nats.aio.client import Client
 
 from tests.bus_messages import BUILD, CHAT, JOB, NOW, WORKSPACE, a_row
 from tests.servers import Connections
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, streams, subjects
 from workspaced.bus.announce import effect_message, messages_of
 from workspaced.bus.codec import MAX_BODY
 from workspaced.bus.publish import Message, NotStored, Publisher, with_id
@@ -24,7 +24,7 @@ EVENT = subjects.build_created(WORKSPACE)
 async def admin(connect: Connections) -> Client:
     """An administrator, once the streams are there."""
     admin = await connect("admin")
-    await streams.ensure(admin, ("local",))
+    await jetstream.ensure(admin, ("local",))
     return admin
 
 
@@ -46,7 +46,7 @@ async def as_admin(admin: Client) -> Publisher:
 
 async def stored(admin: Client, stream: str) -> int:
     """Messages in a stream."""
-    count: int = (await streams.request(admin, f"STREAM.INFO.{stream}"))["state"]["messages"]
+    count: int = (await jetstream.request(admin, f"STREAM.INFO.{stream}"))["state"]["messages"]
     return count
 
 
@@ -133,7 +133,7 @@ async def test_a_job_is_purged(publisher: Publisher, as_admin: Publisher, admin:
 async def timers(connect: Connections, admin: Client) -> AsyncIterator[Pull]:  # noqa: ARG001  # the streams
     """An engine's consumer of due timers."""
     engine = await connect("engine")
-    pull = Pull(engine, subjects.TIMERS, subjects.ENGINE)
+    pull = Pull(engine, streams.TIMERS, streams.ENGINE)
     await pull.start()
     yield pull
     await pull.stop()
@@ -191,6 +191,6 @@ async def test_acks_of_a_pull(publisher: Publisher, timers: Pull, connect: Conne
     await ack(engine, await timers.take())
     await asyncio.sleep(0)
     await engine.flush()
-    info = await streams.request(admin, "CONSUMER.INFO.TIMERS.engine")
+    info = await jetstream.request(admin, "CONSUMER.INFO.TIMERS.engine")
 
     assert info["num_ack_pending"] == 0

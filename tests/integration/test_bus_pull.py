@@ -10,13 +10,13 @@ from nats.aio.client import Client
 from tests.bus_messages import WORKSPACE, an_id
 from tests.servers import Connections
 from workspaced.app.embedded_nats import NatsServer
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, streams, subjects
 from workspaced.bus.publish import Message, Publisher, with_id
 from workspaced.bus.pull import Intake, ack, nak, term
 from workspaced.bus.streams import Limits
 from workspaced.fsm.errors import Unavailable
 
-CONSUMERS = [(subjects.EVENTS, subjects.ENGINE), (subjects.TIMERS, subjects.ENGINE)]
+CONSUMERS = [(streams.EVENTS, streams.ENGINE), (streams.TIMERS, streams.ENGINE)]
 Send = Callable[..., Awaitable[None]]
 
 
@@ -31,11 +31,11 @@ async def admin(connect: Connections) -> Client:
 async def ensure_quiet(admin: Client) -> None:
     """The streams and consumers, but EVENTS holds only what the tests send."""
     limits = Limits(ack_wait=timedelta(seconds=1))
-    await streams.ensure(admin, limits=limits)
-    events = next(stream for stream in streams.stream_definitions(limits) if stream["name"] == subjects.EVENTS)
+    await jetstream.ensure(admin, limits=limits)
+    events = next(stream for stream in streams.stream_definitions(limits) if stream["name"] == streams.EVENTS)
     quiet = events | {"subjects": [subject for subject in events["subjects"] if not subject.startswith("ws.sys")]}
-    await streams.request(admin, "STREAM.UPDATE.EVENTS", quiet)
-    await streams.request(admin, "STREAM.PURGE.EVENTS")
+    await jetstream.request(admin, "STREAM.UPDATE.EVENTS", quiet)
+    await jetstream.request(admin, "STREAM.PURGE.EVENTS")
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ async def test_acknowledged_messages_are_done(intake: Intake, send: Send, admin:
     await term(engine, taken[2:], "nobody could use it")
     await asyncio.sleep(0)
     await engine.flush()
-    info = await streams.request(admin, "CONSUMER.INFO.EVENTS.engine")
+    info = await jetstream.request(admin, "CONSUMER.INFO.EVENTS.engine")
 
     assert (info["num_ack_pending"], info["num_redelivered"]) == (0, 0)
 
@@ -169,7 +169,7 @@ async def test_a_deleted_consumer_is_reported(intake: Intake, admin: Client, eng
     taking = asyncio.create_task(intake.take())
     await asyncio.sleep(0)
     await engine.flush()
-    await streams.request(admin, "CONSUMER.DELETE.EVENTS.engine")
+    await jetstream.request(admin, "CONSUMER.DELETE.EVENTS.engine")
     with pytest.raises(Unavailable):
         await taking
     await ensure_quiet(admin)

@@ -9,7 +9,7 @@ from nats.aio.client import Client
 
 from tests.bus_messages import BUILD, NOW, WORKSPACE, a_stored, an_id
 from tests.servers import Connections
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, subjects
 from workspaced.bus.dead import dead_message, read_dead
 from workspaced.bus.logs import read_logs
 from workspaced.bus.messages import DeadRequest, LogEnd, LogLine, LogsRequest
@@ -20,7 +20,7 @@ from workspaced.fsm.errors import Unavailable, UndecodableMessage
 @pytest.fixture
 async def engine(connect: Connections) -> Client:
     """An engine's connection; the streams are there."""
-    await streams.ensure(await connect("admin"))
+    await jetstream.ensure(await connect("admin"))
     return await connect("engine")
 
 
@@ -155,6 +155,6 @@ async def test_large_garbage_does_not_block_the_page(engine: Client, connect: Co
 
 async def test_no_stream(engine: Client, connect: Connections) -> None:
     """It is unavailable, not empty."""
-    await streams.request(await connect("admin"), "STREAM.DELETE.DEAD")
+    await jetstream.request(await connect("admin"), "STREAM.DELETE.DEAD")
     with pytest.raises(Unavailable):
         await read_dead(engine, DeadRequest())

@@ -12,7 +12,7 @@ from nats.errors import NoRespondersError
 
 from tests.bus_messages import CHAT, a_create, a_snapshot
 from tests.servers import Connections
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, subjects, tokens
 from workspaced.bus.ask import Asker, refusal_message, reply_message
 from workspaced.bus.codec import MAX_BODY
 from workspaced.bus.faults import error_in
@@ -177,7 +177,7 @@ async def test_the_service_is_found(connect: Connections, serve: Serve) -> None:
     async def handler(_: bytes) -> object:
         return b""
 
-    await serve(dict.fromkeys(subjects.API_VERBS, handler))
+    await serve(dict.fromkeys(tokens.API_VERBS, handler))
     information = json.loads((await (await connect("inspector")).request("$SRV.INFO.workspaced", timeout=30)).data)
     endpoints = {endpoint["name"]: endpoint for endpoint in information["endpoints"]}
 
@@ -193,7 +193,7 @@ async def test_the_service_is_found(connect: Connections, serve: Serve) -> None:
 @pytest.fixture
 async def asker(connect: Connections) -> Asker:
     """The API's side of commands, on an engine's connection; the streams are there."""
-    await streams.ensure(await connect("admin"))
+    await jetstream.ensure(await connect("admin"))
     engine = await connect("engine")
     publisher = Publisher(engine)
     await publisher.start()
@@ -239,7 +239,7 @@ async def test_a_command_is_queued(asker: Asker, connect: Connections) -> None:
     """Nobody decides: the command is on the stream, as it came, and the caller knows."""
     body = msgspec.json.encode(a_create(colour="red"))
     answer = await asker.ask("create", body)
-    info = await streams.request(await connect("admin"), "STREAM.INFO.EVENTS", {"subjects_filter": "ws.cmd.>"})
+    info = await jetstream.request(await connect("admin"), "STREAM.INFO.EVENTS", {"subjects_filter": "ws.cmd.>"})
 
     assert json.loads(answer) == {"outcome": "queued", "snapshot": None}
     assert info["state"]["subjects"] == {f"ws.cmd.{CHAT}.create": 1}
@@ -268,7 +268,7 @@ async def test_a_bad_command_is_not_published(asker: Asker, connect: Connections
     """It is refused before it reaches the stream, or by the stream."""
     with pytest.raises(BadRequest) as caught:
         await asker.ask("create", body)
-    info = await streams.request(await connect("admin"), "STREAM.INFO.EVENTS", {"subjects_filter": "ws.cmd.>"})
+    info = await jetstream.request(await connect("admin"), "STREAM.INFO.EVENTS", {"subjects_filter": "ws.cmd.>"})
 
     assert code == caught.value.code
     assert not info["state"].get("subjects")
@@ -276,6 +276,6 @@ async def test_a_bad_command_is_not_published(asker: Asker, connect: Connections
 
 async def test_without_the_stream(asker: Asker, connect: Connections) -> None:
     """503: nothing is half done."""
-    await streams.request(await connect("admin"), "STREAM.DELETE.EVENTS")
+    await jetstream.request(await connect("admin"), "STREAM.DELETE.EVENTS")
     with pytest.raises(Unavailable):
         await asker.ask("create", msgspec.json.encode(a_create()))

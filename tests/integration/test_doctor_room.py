@@ -12,21 +12,21 @@ from workspaced.app.doctor import Check
 from workspaced.app.doctor_servers import check_servers
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.sources import Sources
-from workspaced.bus import streams, subjects
+from workspaced.bus import jetstream, subjects
 
 
 @pytest.fixture
 async def admin(connect: Connections) -> Client:
     """A server with all streams."""
     admin = await connect("admin")
-    await streams.ensure(admin)
+    await jetstream.ensure(admin)
     return admin
 
 
 async def limit(admin: Client, stream: str, **limits: Any) -> None:  # noqa: ANN401  # JetStream's
     """What an operator may do to a stream."""
-    config = (await streams.request(admin, f"STREAM.INFO.{stream}"))["config"]
-    await streams.request(admin, f"STREAM.UPDATE.{stream}", config | limits)
+    config = (await jetstream.request(admin, f"STREAM.INFO.{stream}"))["config"]
+    await jetstream.request(admin, f"STREAM.UPDATE.{stream}", config | limits)
 
 
 async def room(nats: NatsServer) -> Check:
@@ -60,7 +60,7 @@ async def test_timers_with_a_limit(nats: NatsServer, admin: Client, name: str, v
     await limit(admin, "TIMERS", **{name: value})
 
     limited = await room(nats)
-    await streams.ensure(admin)
+    await jetstream.ensure(admin)
 
     assert (limited.ok, limited.detail) == (False, "stream TIMERS has a limit, and would drop deadlines for it")
     assert "workspaced migrate" in limited.next

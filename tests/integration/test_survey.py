@@ -8,7 +8,7 @@ from nats.aio.client import Client
 
 from tests.bus_messages import CHAT
 from tests.servers import Connections
-from workspaced.bus import streams, subjects, survey
+from workspaced.bus import jetstream, streams, subjects, survey
 from workspaced.bus.look_up import Found, StreamState, remove, stream_state
 from workspaced.bus.publish import Message, Publisher
 from workspaced.fsm.errors import Unavailable
@@ -17,7 +17,7 @@ from workspaced.fsm.errors import Unavailable
 @pytest.fixture
 async def engine(connect: Connections) -> Publisher:
     """Two messages are in CHATS."""
-    await streams.ensure(await connect("admin"))
+    await jetstream.ensure(await connect("admin"))
     publisher = Publisher(await connect("engine"))
     await publisher.start()
     await publisher.publish([push("creating"), push("building")])
@@ -31,7 +31,7 @@ def push(state: str) -> Message:
 
 async def read(admin: Client) -> list[int]:
     """The sequences of all that CHATS holds."""
-    async with aclosing(survey.headers_of(admin, subjects.CHATS)) as pages:
+    async with aclosing(survey.headers_of(admin, streams.CHATS)) as pages:
         return [stored.sequence async for page in pages for stored in page]
 
 
@@ -76,6 +76,6 @@ async def test_a_copy_stays_behind(connect: Connections, monkeypatch: pytest.Mon
 async def test_the_last_one_is_gone(connect: Connections) -> None:
     """A stream's last sequence need not be there."""
     admin = await connect("admin")
-    await remove(admin, subjects.CHATS, 2)
+    await remove(admin, streams.CHATS, 2)
 
     assert await read(admin) == [1]

@@ -9,7 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bus_messages import AGENT, CHAT, WORKSPACE
-from workspaced.bus import subjects
+from workspaced.bus import streams, subjects, tokens
+from workspaced.bus.subject_parser import (
+    AgentEventSubject,
+    BuildCreatedSubject,
+    CancelSubject,
+    ChatSubject,
+    CommandSubject,
+    DeadSubject,
+    DueSubject,
+    JobEventSubject,
+    JobSubject,
+    LogSubject,
+    PingSubject,
+    ResyncSubject,
+    parse,
+)
 from workspaced.fsm.commands import COMMANDS
 from workspaced.fsm.errors import BadRequest, UndecodableMessage
 from workspaced.fsm.state import State
@@ -17,36 +32,36 @@ from workspaced.fsm.state import State
 ids = st.uuids().map(str)
 tags = st.from_regex(r"[a-z0-9-]{1,64}", fullmatch=True)
 built = st.one_of(
-    st.tuples(st.just(subjects.command), st.just(subjects.CommandSubject), ids, st.sampled_from(list(COMMANDS))),
-    st.tuples(st.just(subjects.build_created), st.just(subjects.BuildCreatedSubject), ids),
+    st.tuples(st.just(subjects.command), st.just(CommandSubject), ids, st.sampled_from(list(COMMANDS))),
+    st.tuples(st.just(subjects.build_created), st.just(BuildCreatedSubject), ids),
     st.tuples(
         st.just(subjects.job_event),
-        st.just(subjects.JobEventSubject),
+        st.just(JobEventSubject),
         ids,
-        st.sampled_from(sorted(subjects.JOB_STATUSES)),
+        st.sampled_from(sorted(tokens.JOB_STATUSES)),
     ),
     st.tuples(
         st.just(subjects.job_event),
-        st.just(subjects.JobEventSubject),
+        st.just(JobEventSubject),
         ids,
-        st.sampled_from(sorted(subjects.JOB_STATUSES)),
+        st.sampled_from(sorted(tokens.JOB_STATUSES)),
         tags,
     ),
     st.tuples(
         st.just(subjects.agent_event),
-        st.just(subjects.AgentEventSubject),
+        st.just(AgentEventSubject),
         ids,
         ids,
-        st.sampled_from(sorted(subjects.AGENT_KINDS)),
+        st.sampled_from(sorted(tokens.AGENT_KINDS)),
     ),
-    st.tuples(st.just(subjects.due), st.just(subjects.DueSubject), st.sampled_from(sorted(subjects.TIMER_KINDS)), ids),
-    st.tuples(st.just(subjects.job), st.just(subjects.JobSubject), tags, ids),
-    st.tuples(st.just(subjects.cancel), st.just(subjects.CancelSubject), ids),
-    st.tuples(st.just(subjects.resync), st.just(subjects.ResyncSubject), ids),
-    st.tuples(st.just(subjects.resync), st.just(subjects.ResyncSubject)),
-    st.tuples(st.just(subjects.log), st.just(subjects.LogSubject), ids, ids),
-    st.tuples(st.just(subjects.chat), st.just(subjects.ChatSubject), ids, st.sampled_from(sorted(State))),
-    st.tuples(st.just(subjects.ping), st.just(subjects.PingSubject), ids),
+    st.tuples(st.just(subjects.due), st.just(DueSubject), st.sampled_from(sorted(tokens.TIMER_KINDS)), ids),
+    st.tuples(st.just(subjects.job), st.just(JobSubject), tags, ids),
+    st.tuples(st.just(subjects.cancel), st.just(CancelSubject), ids),
+    st.tuples(st.just(subjects.resync), st.just(ResyncSubject), ids),
+    st.tuples(st.just(subjects.resync), st.just(ResyncSubject)),
+    st.tuples(st.just(subjects.log), st.just(LogSubject), ids, ids),
+    st.tuples(st.just(subjects.chat), st.just(ChatSubject), ids, st.sampled_from(sorted(State))),
+    st.tuples(st.just(subjects.ping), st.just(PingSubject), ids),
 )
 
 
@@ -57,7 +72,7 @@ def test_parse_is_the_inverse_of_building(
     """Every subject parses to the fields it was built from."""
     build, kind, *fields = case
 
-    assert kind(*fields) == subjects.parse(build(*fields))
+    assert kind(*fields) == parse(build(*fields))
 
 
 @given(built)
@@ -65,14 +80,14 @@ def test_dead_keeps_the_original(case: tuple[Callable[..., str], Callable[..., o
     """A dead letter's subject names the subject it came on."""
     build, _, *fields = case
 
-    assert subjects.DeadSubject(build(*fields)) == subjects.parse(subjects.dead(build(*fields)))
+    assert DeadSubject(build(*fields)) == parse(subjects.dead(build(*fields)))
 
 
 @given(st.text())
 def test_parse_is_total(text: str) -> None:
     """Any text is a subject of ours, which hypothesis may guess, or refused with one of the two reasons."""
     try:
-        parsed: object = subjects.parse(text)
+        parsed: object = parse(text)
     except UndecodableMessage as refused:
         parsed = refused.reason
 
@@ -110,7 +125,7 @@ def test_dead_is_total_and_legal(text: str) -> None:
 def test_refused(subject: str, reason: str) -> None:
     """An id that is none and a word that nobody knows are told apart."""
     with pytest.raises(UndecodableMessage) as caught:
-        subjects.parse(subject)
+        parse(subject)
 
     assert reason == caught.value.reason
 
@@ -147,7 +162,7 @@ def test_subjects_of_an_organization() -> None:
         f"ws.org.{CHAT}.chat.>",
     ]
     assert subjects.tenant_of(built[0]) == CHAT
-    assert subjects.stream_of(built[1]) is None
+    assert streams.stream_of(built[1]) is None
 
 
 @pytest.mark.parametrize("bad", ["", "Local", "a.b", "*", "x" * 65, "lo cal", "local\n"])

@@ -12,7 +12,8 @@ import pytest
 from workspaced.app.contract import files, words
 from workspaced.app.contract.asyncapi import FIELD, PARTIES, document
 from workspaced.app.contract.channels import CHANNELS, Channel
-from workspaced.bus import subjects
+from workspaced.bus import streams, subjects, tokens
+from workspaced.bus.subject_parser import JobEventSubject, PingSubject, Subject, parse
 from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.events import JobReport
 
@@ -42,40 +43,40 @@ def test_checked_in_is_generated() -> None:
 def test_every_request_has_a_channel() -> None:
     """No verb is left out, none invented."""
     assert {channel.address for channel in CHANNELS if channel.address.startswith("ws.api.")} == {
-        subjects.api(verb) for verb in subjects.API_VERBS
+        subjects.api(verb) for verb in tokens.API_VERBS
     }
 
 
 def test_every_subject_has_a_channel() -> None:
-    """Every form that `subjects.parse` knows stands in the contract, and in the stream that keeps it."""
+    """Every form that `parse` knows stands in the contract, and in the stream that keeps it."""
     parsed = set()
     for channel in CHANNELS:
         if channel.kind == "request" or channel.name in {"timer", "revoke", "agents", "kick", "org.chat"}:
             continue
-        parsed.add(type(subjects.parse(subject_of(channel))))
+        parsed.add(type(parse(subject_of(channel))))
 
-    assert parsed | {subjects.PingSubject} == set(subjects.Subject.__args__)
+    assert parsed | {PingSubject} == set(Subject.__args__)
 
 
 def test_both_forms_of_a_report_have_a_channel() -> None:
     """With the provisioner's tag behind the status, and without."""
-    reports = [subjects.parse(subject_of(channel)) for channel in CHANNELS if channel.body is JobReport]
+    reports = [parse(subject_of(channel)) for channel in CHANNELS if channel.body is JobReport]
 
     assert reports == [
-        subjects.JobEventSubject(SOME_ID, "running"),
-        subjects.JobEventSubject(SOME_ID, "running", "local"),
+        JobEventSubject(SOME_ID, "running"),
+        JobEventSubject(SOME_ID, "running", "local"),
     ]
 
 
 def test_every_stream_has_a_channel() -> None:
     """Nothing is kept that the contract does not tell."""
-    assert {channel.stream for channel in CHANNELS} - {None} == set(subjects.STREAM_SUBJECTS)
+    assert {channel.stream for channel in CHANNELS} - {None} == set(streams.SUBJECTS)
 
 
 def test_no_subject_without_words() -> None:
     """A word that is none of the contract's is none of the engine's."""
     with pytest.raises(UndecodableMessage):
-        subjects.parse(f"ws.event.{SOME_ID}.job.paused")
+        parse(f"ws.event.{SOME_ID}.job.paused")
 
 
 @pytest.mark.parametrize("party", PARTIES)

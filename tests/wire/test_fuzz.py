@@ -25,6 +25,7 @@ from workspaced.bus import subjects
 from workspaced.bus.codec import decode_event, decode_request, decode_template
 from workspaced.bus.decode import decode, server_that_connected
 from workspaced.bus.stored import Stored
+from workspaced.bus.subject_parser import parse
 from workspaced.fsm.durations import parse_duration
 from workspaced.fsm.errors import BadRequest, UndecodableMessage
 from workspaced.fsm.settings import settings_from
@@ -75,7 +76,7 @@ def test_subjects(parts: list[str], body: bytes) -> None:
     subject = ".".join(parts)
 
     with contextlib.suppress(UndecodableMessage):
-        subjects.parse(subject)
+        parse(subject)
     with contextlib.suppress(UndecodableMessage):
         decode(stored(subject, body, {}))
     assert not set(subjects.dead(subject)) & set(" *>\x00\r\n\t")

@@ -11,8 +11,9 @@ import pytest
 from workspaced.app.contract import files
 from workspaced.app.contract.examples import body_types, examples
 from workspaced.app.contract.schemas import alternatives
-from workspaced.bus import subjects
+from workspaced.bus import tokens
 from workspaced.bus.codec import decode_request, encode
+from workspaced.bus.subject_parser import parse
 from workspaced.fsm.effects import Timed
 
 RELEASED = Path(__file__).parents[2] / "docs" / "contract" / "released"
@@ -78,9 +79,9 @@ def test_subjects_are_known(name: str, golden: Golden) -> None:
     """The subject is one of the engine's."""
     subject = golden.get("subject", "")
     if subject.startswith("ws.api."):
-        assert subject.removeprefix("ws.api.") in subjects.API_VERBS
+        assert subject.removeprefix("ws.api.") in tokens.API_VERBS
     elif subject and not subject.startswith(SUBJECTS_WITHOUT_PARSER):
-        subjects.parse(subject)
+        parse(subject)
     else:
         assert name.endswith("-reply") or name in {"error", "timer", "revoke", "agents", "kick", "org-chat"}
 

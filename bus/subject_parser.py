@@ -1,0 +1,178 @@
+"""What a subject names: the inverse of `subjects.py`, which builds them (design.md section 3)."""
+
+from collections.abc import Callable, Container
+from itertools import repeat
+from typing import Any, Final
+
+from msgspec import Struct
+
+from workspaced.bus import tokens
+from workspaced.fsm.commands import COMMANDS
+from workspaced.fsm.errors import UndecodableMessage
+
+
+class CommandSubject(Struct, frozen=True):
+    """`ws.cmd.<chat_id>.<verb>`."""
+
+    chat_id: str
+    verb: str
+
+
+class BuildCreatedSubject(Struct, frozen=True):
+    """`ws.event.<workspace_id>.build.created`."""
+
+    workspace_id: str
+
+
+class JobEventSubject(Struct, frozen=True):
+    """`ws.event.<workspace_id>.job.<status>`, or with the tag of who says it, `….<status>.<provisioner>`."""
+
+    workspace_id: str
+    status: str
+    provisioner: str | None = None
+
+
+class AgentEventSubject(Struct, frozen=True):
+    """`ws.event.<workspace_id>.agent.<agent_id>.<kind>`."""
+
+    workspace_id: str
+    agent_id: str
+    agent_event: str
+
+
+class AdvisorySubject(Struct, frozen=True):
+    """`ws.sys.connect` or `ws.sys.disconnect`."""
+
+    advisory: str
+
+
+class DueSubject(Struct, frozen=True):
+    """`ws.due.<kind>.<slot>`."""
+
+    timer: str
+    slot: str
+
+
+class JobSubject(Struct, frozen=True):
+    """`ws.job.<provisioner>.<job_id>`."""
+
+    provisioner: str
+    job_id: str
+
+
+class CancelSubject(Struct, frozen=True):
+    """`ws.cancel.<job_id>`."""
+
+    job_id: str
+
+
+class ResyncSubject(Struct, frozen=True):
+    """`ws.resync` or `ws.resync.<workspace_id>`."""
+
+    workspace_id: str | None = None
+
+
+class LogSubject(Struct, frozen=True):
+    """`ws.log.<workspace_id>.<build_id>`."""
+
+    workspace_id: str
+    build_id: str
+
+
+class ChatSubject(Struct, frozen=True):
+    """`ws.chat.<chat_id>.<state>`."""
+
+    chat_id: str
+    state: str
+
+
+class PingSubject(Struct, frozen=True):
+    """`ws.agent.<agent_id>.ping`."""
+
+    agent_id: str
+
+
+class DeadSubject(Struct, frozen=True):
+    """`ws.dead.<original subject>`."""
+
+    subject: str
+
+
+Subject = (
+    CommandSubject
+    | BuildCreatedSubject
+    | JobEventSubject
+    | AgentEventSubject
+    | AdvisorySubject
+    | DueSubject
+    | JobSubject
+    | CancelSubject
+    | ResyncSubject
+    | LogSubject
+    | ChatSubject
+    | PingSubject
+    | DeadSubject
+)
+
+
+def parse(subject: str) -> Subject:
+    """What `subject` names. Raises UndecodableMessage, `bad_subject` or `unknown_kind`."""
+    parts = subject.split(".")
+    if parts[:2] == ["ws", "dead"] and parts[2:]:
+        return DeadSubject(".".join(parts[2:]))
+    for form, kind in _FORMS.get(".".join(parts[:2]), ()):
+        if len(form) == len(parts) and all(word in (token, _FIELD) for word, token in zip(form, parts, strict=True)):
+            fields = (token for word, token in zip(form, parts, strict=True) if word == _FIELD)
+            named: Subject = kind(*map(_checked, kind.__struct_fields__, fields, repeat(subject)))
+            return named
+    raise UndecodableMessage("unknown_kind", f"nobody knows {subject[:200]}")
+
+
+def _checked(field: str, token: str, subject: str) -> str:
+    if field not in _WORDS:
+        if (tokens.is_tag if field == "provisioner" else tokens.is_uuid)(token):
+            return token
+        raise UndecodableMessage("bad_subject", f"{token[:100]!r} is no {field}, in {subject[:200]}")
+    if token not in _WORDS[field]:
+        raise UndecodableMessage("unknown_kind", f"nobody knows {subject[:200]}")
+    return token
+
+
+_FIELD: Final = ""
+"""Stands in a form where the struct's next field is; no token of a legal subject is empty."""
+_WORDS: Final[dict[str, Container[str]]] = {
+    "verb": frozenset(COMMANDS),
+    "status": tokens.JOB_STATUSES,
+    "state": tokens.STATES,
+    "agent_event": tokens.AGENT_KINDS,
+    "advisory": frozenset({"connect", "disconnect"}),
+    "timer": tokens.TIMER_KINDS,
+}
+"""Fields that are one of some words; the others are ids."""
+
+
+def _forms(*pairs: tuple[str, Callable[..., Subject]]) -> dict[str, list[tuple[list[str], Any]]]:
+    """Forms by their first two parts, `*` where a field stands."""
+    forms: dict[str, list[tuple[list[str], Any]]] = {}
+    for text, kind in pairs:
+        parts = [_FIELD if token == "*" else token for token in text.split(".")]  # noqa: S105  # no password
+        forms.setdefault(".".join(parts[:2]), []).append((parts, kind))
+    return forms
+
+
+_FORMS: Final = _forms(
+    ("ws.cmd.*.*", CommandSubject),
+    ("ws.event.*.job.*", JobEventSubject),
+    ("ws.event.*.job.*.*", JobEventSubject),
+    ("ws.event.*.agent.*.*", AgentEventSubject),
+    ("ws.event.*.build.created", BuildCreatedSubject),
+    ("ws.due.*.*", DueSubject),
+    ("ws.sys.*", AdvisorySubject),
+    ("ws.job.*.*", JobSubject),
+    ("ws.cancel.*", CancelSubject),
+    ("ws.resync.*", ResyncSubject),
+    ("ws.resync", ResyncSubject),
+    ("ws.log.*.*", LogSubject),
+    ("ws.chat.*.*", ChatSubject),
+    ("ws.agent.*.ping", PingSubject),
+)
