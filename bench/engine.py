@@ -5,9 +5,9 @@ import signal
 import sys
 
 import msgspec
-import uvloop
 
 from workspaced.app.config import ServeConfig
+from workspaced.app.run_loop import run_service
 from workspaced.app.serve import Server
 
 
@@ -23,4 +23,4 @@ async def main() -> None:
     await server.stop()
 
 
-uvloop.run(main())
+run_service(main())

@@ -11,9 +11,9 @@ from contextlib import suppress
 
 import asyncpg
 import msgspec
-import uvloop
 from rows import Rows, Step, chats_of
 
+from workspaced.app.run_loop import run_service
 from workspaced.bus.connection import open_connection
 from workspaced.bus.publish import Message, Publisher, with_id
 from workspaced.bus.pull import Pull, ack
@@ -72,4 +72,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    run_service(main())
