@@ -109,7 +109,7 @@ def _event(world: World, item: Input, told: WorkspaceEvent) -> None:
                 merged = replace(merged, effects=(*merged.effects, watch_pending(world, merged.facts.build)))
         case event:
             agent_id = told.agent_id or ""
-            merged = merge_agent(facts, agent_id, event, item.at, item.received, world.departed)
+            merged = merge_agent(facts, agent_id, event, item.at, item.received, world.links.departed)
             kind = "agent.lifecycle"
             if isinstance(event, AgentConnected | AgentDisconnected):
                 kind = "agent.connected" if isinstance(event, AgentConnected) else "agent.disconnected"

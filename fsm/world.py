@@ -19,12 +19,14 @@ from workspaced.fsm.errors import WorkspacedError
 from workspaced.fsm.facts import Agent, Build, Facts, Workspace
 from workspaced.fsm.ids import Ids
 from workspaced.fsm.inputs import Input
-from workspaced.fsm.rows import Changes, ChatWrite, Departure, InputRow, Loaded, StaleRow, TransitionRow
+from workspaced.fsm.links import Links
+from workspaced.fsm.rows import Changes, Departure, InputRow, Loaded, StaleRow, TransitionRow
 from workspaced.fsm.settings import Settings, settings_in_force
 from workspaced.fsm.snapshot import Snapshot, Typical, take_snapshot
 from workspaced.fsm.state import WAITING, State
 from workspaced.fsm.template import Template, TemplateVersion
 from workspaced.fsm.values import Connection
+from workspaced.fsm.writes import Writes
 
 TypicalOf = Callable[[str, State], Typical | None]
 
@@ -77,31 +79,19 @@ class World:
         """(owner id, lower-case name) of live workspaces, as far as this batch's creates ask."""
         self.names: dict[tuple[str, str], list[str]] = {}
         """By (chat id, request id) the names that a create may choose from."""
-        self.departed: dict[Connection, datetime] = {
-            (gone.server_id, gone.client_id): gone.at for gone in loaded.departures
-        }
-        self._connections: dict[Connection, dict[str, str]] = {}
-        """By connection the agents that named it, with their workspaces; of several all but one lie."""
-        for agent in loaded.agents:
-            self._note_connection(agent)
+        self.links = Links(loaded.agents, loaded.departures)
         self.inputs = {row.key: row for row in loaded.inputs}
         self.requests = {(row.chat_id, row.request_id): row for row in loaded.inputs if row.request_id}
         self.done: set[str] = set()
         """Keys of the inputs that this batch has applied."""
-        self.said = Said(now)
-        self.applied: dict[str, list[TransitionRow]] = {}
-        for row in loaded.transitions:
-            self.applied.setdefault(row.input_key, []).append(row)
-        for chat in loaded.chats:
-            self._bind(chat)
+        self.applied = _by_input(loaded.transitions)
+        """By key the transitions of inputs that were applied before."""
         self.queue = loaded.queue
         """The queue of start builds, until it was looked at."""
-        self._changes = Changes()
-        self._expected = {chat.id: chat.version for chat in loaded.chats}
-        self._workspaces: dict[str, Workspace] = {}
-        self._builds: dict[str, Build] = {}
-        self._agents: dict[str, Agent] = {}
-        self._moved: set[str] = set()
+        self.said = Said(now)
+        self._writes = Writes(loaded.chats)
+        for chat in loaded.chats:
+            self._bind(chat)
 
     def limits(self, facts: Facts | None) -> Limits:
         """The deadlines in force for a workspace."""
@@ -118,8 +108,7 @@ class World:
 
     def named_by(self, connection: Connection, agent_id: str | None) -> Facts | None:
         """What is known of the workspace whose agent named the connection: that agent's, or any when None."""
-        agents = self._connections.get(connection, {})
-        workspace_id = agents.get(agent_id) if agent_id else next(iter(agents.values()), None)
+        workspace_id = self.links.workspace_of(connection, agent_id)
         return self.facts.get(workspace_id) if workspace_id else None
 
     def snapshot(self, chat: Chat) -> Snapshot:
@@ -132,24 +121,20 @@ class World:
         """Keep what is known of a workspace now; only rows that changed are written."""
         before = self.facts.get(facts.workspace.id)
         if closed is not None:
-            self._builds[closed.id] = closed
+            self._writes.builds[closed.id] = closed
         if before is None or before.workspace is not facts.workspace:
             self._put_workspace(facts.workspace)
         if facts.build is not None and (before is None or before.build is not facts.build):
-            self._builds[facts.build.id] = facts.build
+            self._writes.builds[facts.build.id] = facts.build
         known = set(map(id, before.agents)) if before else set()
         for agent in facts.agents:
             if id(agent) not in known:
-                self._agents[agent.id] = agent
-                self._note_connection(agent)
+                self._writes.agents[agent.id] = agent
+                self.links.note(agent)
         self.facts[facts.workspace.id] = facts
 
-    def _note_connection(self, agent: Agent) -> None:
-        if agent.connection is not None:
-            self._connections.setdefault(agent.connection, {})[agent.id] = agent.workspace_id
-
     def _put_workspace(self, workspace: Workspace) -> None:
-        self._workspaces[workspace.id] = workspace
+        self._writes.workspaces[workspace.id] = workspace
         if workspace.deleted and not workspace.name_released:
             self.taken.discard((workspace.owner_id, workspace.name.lower()))
 
@@ -167,35 +152,29 @@ class World:
             rows[-1] = replace(rows[-1], effects=(timer,))
         self._unbind(before)
         self._bind(source)
-        self._moved.add(source.id)
+        self._writes.chats[source.id] = source
         self.said.transitions += rows
 
     def put_input(self, row: InputRow) -> None:
         """Keep the record of an input, so that a redelivery or a repeated request finds it."""
-        self._changes.inputs.append(row)
+        self._writes.inputs.append(row)
         self.inputs[row.key] = row
         if row.request_id:
             self.requests[row.chat_id, row.request_id] = row
 
     def put_stale(self, workspace_id: str, item: Input, reason: str) -> None:
         """Keep that a report came too late."""
-        self._changes.stale.append(StaleRow(workspace_id, self.now, item.id, item.key, item.subject, reason))
+        self._writes.stale.append(StaleRow(workspace_id, self.now, item.id, item.key, item.subject, reason))
 
     def put_departure(self, connection: Connection, at: datetime) -> None:
         """Keep that a connection is gone which no agent has named yet."""
-        if connection not in self.departed:
-            self.departed[connection] = at
-            self._changes.departures.append(Departure(*connection, at=at))
+        if connection not in self.links.departed:
+            self.links.departed[connection] = at
+            self._writes.departures.append(Departure(*connection, at=at))
 
     def changes(self) -> Changes:
         """The rows to write."""
-        changes = self._changes
-        changes.workspaces = list(self._workspaces.values())
-        changes.builds = sorted(self._builds.values(), key=lambda build: (build.workspace_id, build.build_number))
-        changes.agents = list(self._agents.values())
-        changes.chats = [ChatWrite(self.chats[key], self._expected.get(key, 0)) for key in sorted(self._moved)]
-        changes.transitions = self.said.transitions
-        return changes
+        return self._writes.changes(self.said.transitions)
 
     def _transition(self, source: Chat, chat: Chat, item: Input) -> TransitionRow:
         facts, cause = self.facts_of(chat), chat.cause
@@ -232,6 +211,13 @@ class World:
     def _unbind(self, chat: Chat) -> None:
         if chat.workspace_id:
             self.bound.get(chat.workspace_id, set()).discard(chat.id)
+
+
+def _by_input(transitions: Iterable[TransitionRow]) -> dict[str, list[TransitionRow]]:
+    applied: dict[str, list[TransitionRow]] = {}
+    for row in transitions:
+        applied.setdefault(row.input_key, []).append(row)
+    return applied
 
 
 def _facts(loaded: Loaded) -> dict[str, Facts]:

@@ -47,7 +47,7 @@ def test_a_connection_of_nobody_known_is_noted() -> None:
     apply(world, Input("k", "i", NOW, NOW, "ws.sys.disconnect", ConnectionLost("S", 1, agent_id=an_id(902))))
 
     assert [facts.agents[0].gone for facts in world.facts.values()] == [False, False]
-    assert world.departed == {("S", 1): NOW}
+    assert world.links.departed == {("S", 1): NOW}
 
 
 def test_a_start_build_has_a_secret_and_the_next_build_revokes_it() -> None:
