@@ -17,22 +17,15 @@ from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 
 from workspaced.bus import subjects, tokens
-from workspaced.bus.connection import PING_INTERVAL, LastingClient, servers_of
+from workspaced.bus.connection import LastingClient, kept, servers_of
 from workspaced.bus.moments import Moments
 from workspaced.bus.until_stored import publish_until_stored
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, AgentEvent, LifecycleChanged
 from workspaced.fsm.values import Connection, Lifecycle
 
-RECONNECT_WAIT: Final = 0.5
 CONNECT_LIMIT: Final = 5
 FAREWELL_LIMIT: Final = 5.0
-"""Seconds: between attempts to connect, for one attempt, and for the last reports before the connection is closed."""
-
-_DEFAULTS: Final = {
-    "reconnect_time_wait": RECONNECT_WAIT,
-    "connect_timeout": CONNECT_LIMIT,
-    "ping_interval": PING_INTERVAL.total_seconds(),
-}
+"""Seconds: for one attempt to connect, and for the last reports before the connection is closed."""
 
 Observer = Callable[[str], None]
 
@@ -167,12 +160,11 @@ class AgentClient:
         self._nc = LastingClient()
         await self._nc.connect(
             self._servers,
-            max_reconnect_attempts=-1,
             reconnected_cb=connected,
             disconnected_cb=disconnected,
             closed_cb=closed,
             error_cb=trouble,
-            **_DEFAULTS | self._options,
+            **kept() | {"connect_timeout": CONNECT_LIMIT} | self._options,
         )
         with suppress(ConnectionClosedError):  # gone for good already: `closed` is connecting anew
             await self._nc.subscribe(self._ping, cb=self._on_ping)

@@ -102,18 +102,25 @@ async def open_connection(  # noqa: PLR0913  # all by name, and hardly anybody n
                 password=password,
                 inbox_prefix=inbox_prefix.encode(),
                 name=name,
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=RECONNECT_WAIT.total_seconds(),  # type: ignore[arg-type]  # parts of seconds are fine
-                ping_interval=PING_INTERVAL.total_seconds(),  # type: ignore[arg-type]  # the same
                 error_cb=note,
                 reconnected_cb=on_reconnected,
                 closed_cb=on_closed,
+                **kept(),
                 **options,
             )
     except (NatsError, OSError, TimeoutError) as error:
         await connection.close()
         raise Unavailable(_reason(url, user, faults[0] if faults else error)) from None
     return connection
+
+
+def kept() -> dict[str, Any]:
+    """What `Client.connect` is told so that it keeps a connection for good and notices a dead link."""
+    return {
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": RECONNECT_WAIT.total_seconds(),
+        "ping_interval": PING_INTERVAL.total_seconds(),
+    }
 
 
 def servers_of(url: str) -> list[str]:

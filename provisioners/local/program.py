@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 from nats.errors import Error
 
-from workspaced.bus.connection import PING_INTERVAL, LastingClient, servers_of
+from workspaced.bus.connection import LastingClient, kept, servers_of
 from workspaced.bus.provisioner_client import ProvisionerClient
 from workspaced.provisioners.agent.config import NatsLogin
 from workspaced.provisioners.agent.program import stop_on_signals
@@ -73,8 +73,30 @@ async def run_provisioner(config: ProvisionerConfig, stopping: asyncio.Event | N
 
 
 async def _serve(config: ProvisionerConfig, provisioner: LocalProvisioner, told: asyncio.Task[bool]) -> None:
+    """Over one connection, until it is told to end or the connection is closed for good."""
     nc = LastingClient()
-    client = ProvisionerClient(
+    client = _client(nc, config)
+    working = asyncio.create_task(_work(nc, client, config, provisioner))
+    try:
+        await asyncio.wait([working, told], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            if nc.is_connected or nc.is_reconnecting:
+                await client.drain(config.drain_limit)
+            else:
+                working.cancel()
+        await working
+    except Error as error:
+        _log.warning("NATS: %s; connecting anew", _text(error))
+    except asyncio.CancelledError:
+        if not told.done():
+            raise
+    finally:
+        if not nc.is_closed:
+            await nc.close()
+
+
+def _client(nc: LastingClient, config: ProvisionerConfig) -> ProvisionerClient:
+    return ProvisionerClient(
         nc,
         config.tag,
         concurrency=config.concurrency,
@@ -85,36 +107,24 @@ async def _serve(config: ProvisionerConfig, provisioner: LocalProvisioner, told:
         by_tag=config.by_tag,
     )
 
-    async def trouble(error: Exception) -> None:
-        _log.warning("NATS: %s", str(error) or type(error).__name__)
 
-    async def work() -> None:
-        await nc.connect(
-            servers_of(config.nats.url),
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=0.5,  # type: ignore[arg-type]  # seconds; the library passes it to asyncio.sleep
-            ping_interval=PING_INTERVAL.total_seconds(),  # type: ignore[arg-type]  # the same
-            reconnected_cb=client.reconnected,
-            error_cb=trouble,
-            **config.nats.options(),
-        )
-        _log.info("provisioner %s takes jobs %r as %s", client.worker, config.tag, config.nats.user)
-        await client.run(provisioner.handle)
+async def _work(
+    nc: LastingClient, client: ProvisionerClient, config: ProvisionerConfig, provisioner: LocalProvisioner
+) -> None:
+    await nc.connect(
+        servers_of(config.nats.url),
+        reconnected_cb=client.reconnected,
+        error_cb=_trouble,
+        **kept(),
+        **config.nats.options(),
+    )
+    _log.info("provisioner %s takes jobs %r as %s", client.worker, config.tag, config.nats.user)
+    await client.run(provisioner.handle)
 
-    working = asyncio.create_task(work())
-    try:
-        await asyncio.wait([working, told], return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            if nc.is_connected or nc.is_reconnecting:
-                await client.drain(config.drain_limit)
-            else:
-                working.cancel()
-        await working
-    except Error as error:
-        _log.warning("NATS: %s; connecting anew", str(error) or type(error).__name__)
-    except asyncio.CancelledError:
-        if not told.done():
-            raise
-    finally:
-        if not nc.is_closed:
-            await nc.close()
+
+async def _trouble(error: Exception) -> None:
+    _log.warning("NATS: %s", _text(error))
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
