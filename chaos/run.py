@@ -18,9 +18,9 @@ from pathlib import Path
 import asyncpg
 from chats import Chats
 from faults import Injector
+from fleet import DEADLINES, admin_login, programs
 from nats.aio.client import Client
 from plan import schedule
-from processes import Program, console_script, script
 
 from workspaced.app.audit import audit
 from workspaced.app.config import settings_of
@@ -34,16 +34,6 @@ from workspaced.store.migrations import migrate
 
 QUIET_LIMIT = 240
 """Seconds in which everything must have come to rest after the last fault; deadlines are far shorter."""
-DEADLINES = {
-    "WORKSPACED_CREATING_DEADLINE": "30s",
-    "WORKSPACED_BUILDING_DEADLINE": "30s",
-    "WORKSPACED_BINDING_DEADLINE": "5s",
-    "WORKSPACED_CONNECTING_DEADLINE": "10s",
-    "WORKSPACED_STARTING_DEADLINE": "15s",
-    "WORKSPACED_AGENT_INACTIVE_GRACE": "5s",
-    "WORKSPACED_JOB_PENDING_LIMIT": "60s",
-    "WORKSPACED_JOB_RUNNING_LIMIT": "60s",
-}
 UNSETTLED = """
 select (select count(*) from workspaced.chats where deadline_at is not null)
      + (select count(*) from workspaced.builds where completed_at is null and error = '')
@@ -53,55 +43,6 @@ select (select count(*) from workspaced.chats where deadline_at is not null)
 def say(text: str) -> None:
     """A line of progress."""
     print(text, flush=True)
-
-
-def programs(servers: Servers, folder: Path, seed: int, engines: int) -> dict[str, list[Program]]:
-    """Engines, provisioners and hosts of agents, not started yet."""
-    nats, roles = servers.nats, servers.nats.roles
-    engine = {
-        "NATS_URL": nats.url,
-        "DATABASE_URL": servers.postgres.dsn,
-        "WORKSPACED_USER": "engine",
-        "WORKSPACED_PASSWORD": roles["engine"].password,
-        "WORKSPACED_HTTP_PORT": "0",
-        "WORKSPACED_AGENT_KEY": nats.credentials.agent_key,
-    } | DEADLINES
-    callout = {
-        "NATS_URL": nats.url,
-        "DATABASE_URL": servers.postgres.dsn,
-        "WORKSPACED_USER": "callout",
-        "WORKSPACED_PASSWORD": nats.credentials.role("callout").password,
-        "WORKSPACED_CALLOUT_SEED": nats.credentials.callout_seed,
-    }
-    login = {"user": "admin", "password": roles["admin"].password, "inbox_prefix": "_INBOX_admin"}
-    given = {"url": nats.url, "login": login}
-    return {
-        "engine": [
-            Program(f"engine{n}", [console_script(), "serve"], environment=engine, log=folder / f"engine{n}.log")
-            for n in range(engines)
-        ],
-        "callout": [
-            Program(f"callout{n}", [console_script(), "callout"], environment=callout, log=folder / f"callout{n}.log")
-            for n in range(2)
-        ],
-        "provisioner": [
-            Program(
-                f"provisioner{n}",
-                script("provisioner.py"),
-                given | {"name": f"provisioner{n}", "seed": seed * 10 + n},
-                log=folder / f"provisioner{n}.log",
-            )
-            for n in range(2)
-        ],
-        "agents": [
-            Program(
-                "agents",
-                script("agents.py"),
-                given | {"seed": seed, "kept": str(folder / "agents.json")},
-                log=folder / "agents.log",
-            )
-        ],
-    }
 
 
 async def settle(dsn: str) -> bool:
@@ -128,12 +69,11 @@ async def prepare(servers: Servers, client: Client) -> None:
 async def chaos(seconds: float, seed: int, count: int, engines: int, a_minute: float) -> int:
     """One run; the number of violations."""
     faults = schedule(seed, seconds, a_minute)
+    folder = Path(tempfile.mkdtemp(prefix="workspaced-chaos-"))
+    folder.chmod(0o755)  # noqa: ASYNC240 - once, before anything runs; Postgres is not root and must get through
     async with AsyncExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="workspaced-chaos-"))
-        folder.chmod(0o755)  # noqa: ASYNC240 - once, before anything runs; Postgres is not root and must get through
         servers = await stack.enter_async_context(embedded_servers(folder / "stack"))
-        role = servers.nats.roles["admin"]
-        login = {"user": role.user, "password": role.password, "inbox_prefix": role.inbox_prefix}
+        login = admin_login(servers)
         admin = await open_connection(servers.nats.url, **login)
         stack.push_async_callback(admin.close)
         await prepare(servers, admin)
@@ -144,10 +84,7 @@ async def chaos(seconds: float, seed: int, count: int, engines: int, a_minute: f
             keeper = asyncio.create_task(program.keep())
             stack.callback(keeper.cancel)
         client = await stack.enter_async_context(await WorkspacedClient.connect(servers.nats.url, **login))
-        organization = str(uuid.UUID(int=seed, version=4))
-        template = {"organization_id": organization, "name": "chaos", "provisioner": "chaos"}
-        put = await put_template(client, template)
-        chats = Chats(client, seed, count, organization, put)
+        chats = await first_chats(client, seed, count)
         injector = Injector(servers, admin, fleet, seed)
         await injector.start()
         stack.push_async_callback(injector.stop)
@@ -157,23 +94,36 @@ async def chaos(seconds: float, seed: int, count: int, engines: int, a_minute: f
         chats.end()
         await living
         say("the last fault is over; waiting for rest")
-        rested = await settle(servers.postgres.dsn)
-        looked_at: dict[str, int] = {}
-        violations = await audit(
-            servers.postgres.dsn,
-            admin,
-            tell=lambda what, done, _: looked_at.update({what: done}),
-            defaults=settings_of(Sources({}, DEADLINES)),
-        )
-        report(injector.injected, injector.meddled, chats.outcomes, await figures(servers.postgres.dsn), looked_at)
-        for violation in violations:
-            say(f"VIOLATION {violation}")
-        if not rested:
-            say("VIOLATION it did not come to rest")
-        say(f"{len(violations) + (not rested)} violations; logs in {folder.name}")
-        if not violations and rested:
-            shutil.rmtree(folder, ignore_errors=True)
-        return len(violations) + (not rested)
+        violations = await judge(servers.postgres.dsn, admin, chats, injector)
+    say(f"{violations} violations; logs in {folder.name}")
+    if not violations:
+        shutil.rmtree(folder, ignore_errors=True)
+    return violations
+
+
+async def first_chats(client: WorkspacedClient, seed: int, count: int) -> Chats:
+    """The chats, and the template that they ask for."""
+    organization = str(uuid.UUID(int=seed, version=4))
+    template = {"organization_id": organization, "name": "chaos", "provisioner": "chaos"}
+    return Chats(client, seed, count, organization, await put_template(client, template))
+
+
+async def judge(dsn: str, admin: Client, chats: Chats, injector: Injector) -> int:
+    """Once everything is at rest: the audit, and the table; how many violations there are."""
+    rested = await settle(dsn)
+    looked_at: dict[str, int] = {}
+    found = await audit(
+        dsn,
+        admin,
+        tell=lambda what, done, _: looked_at.update({what: done}),
+        defaults=settings_of(Sources({}, DEADLINES)),
+    )
+    report(injector.injected, injector.meddled, chats.outcomes, await figures(dsn), looked_at)
+    for violation in found:
+        say(f"VIOLATION {violation}")
+    if not rested:
+        say("VIOLATION it did not come to rest")
+    return len(found) + (not rested)
 
 
 async def put_template(client: WorkspacedClient, template: dict[str, str]) -> str:

@@ -4,9 +4,11 @@ from collections import Counter
 
 import msgspec
 
-from workspaced.fsm.facts import Facts
-from workspaced.fsm.rows import Loaded, Needs, Queued, Turns
+from workspaced.fsm.chat import Chat
+from workspaced.fsm.facts import Agent, Facts, Workspace
+from workspaced.fsm.rows import InputRow, Loaded, Needs, Queued, TransitionRow, Turns
 from workspaced.fsm.settings import Settings, settings_in_force
+from workspaced.fsm.template import TemplateVersion
 from workspaced.store.twin_tables import Tables, check_ids
 
 
@@ -14,44 +16,50 @@ def load(tables: Tables, needs: Needs) -> Loaded:
     """All that `needs` names, each kind sorted by id."""
     check_ids(*needs.workspaces, *needs.chats, *needs.templates, *(chat for chat, _ in needs.requests))
     queued = queue(tables, needs.turns) if needs.turns else []
-    named = {*needs.workspaces, *(row.workspace_id for row in queued)}
-    if needs.turns:
-        moved = (row for row in tables.transitions.values() if row.input_key in needs.keys)
-        named |= {row.workspace_id for row in moved if row.workspace_id}
-    named |= {row.workspace_id for row in tables.chats.values() if row.id in needs.chats and row.workspace_id}
-    named |= {row.workspace_id for row in tables.agents.values() if row.connection in needs.connections}
-    workspaces = [tables.workspaces[key] for key in sorted(named) if key in tables.workspaces]
+    workspaces = _workspaces(tables, needs, queued)
     present = {row.id for row in workspaces}
     builds = [build for row in workspaces if (build := tables.latest_build(row.id))]
-    templates = {row.template_id for row in workspaces} | {*needs.templates}
-    found = [tables.templates[key] for key in sorted(templates) if key in tables.templates]
-    versions = {row.active_version_id for row in found} | {row.template_version_id for row in builds}
+    agents = (agent for build in builds for agent in tables.agents_of(build.id))
+    chats = (row for row in tables.chats.values() if row.id in needs.chats or row.workspace_id in present)
+    wanted = {row.template_id for row in workspaces} | {*needs.templates}
+    templates = [tables.templates[key] for key in sorted(wanted) if key in tables.templates]
+    versions = {row.active_version_id for row in templates} | {row.template_version_id for row in builds}
+    inputs = (row for row in tables.inputs.values() if _is_needed(row, needs))
     return Loaded(
         settings=dict(tables.settings),
         workspaces=workspaces,
         builds=builds,
-        agents=sorted((agent for row in builds for agent in tables.agents_of(row.id)), key=lambda row: row.id),
-        chats=sorted(
-            (row for row in tables.chats.values() if row.id in needs.chats or row.workspace_id in present),
-            key=lambda row: row.id,
-        ),
-        templates=[msgspec.structs.replace(tables.with_content(row), readme="") for row in found],
-        versions=sorted((row for row in tables.versions.values() if row.id in versions), key=lambda row: row.id),
-        inputs=sorted(
-            (
-                row
-                for row in tables.inputs.values()
-                if row.key in needs.keys or (row.chat_id, row.request_id) in needs.requests
-            ),
-            key=lambda row: row.key,
-        ),
-        transitions=sorted(
-            (row for row in tables.transitions.values() if row.input_key in needs.keys),
-            key=lambda row: (row.chat_id, row.version),
-        ),
+        agents=sorted(agents, key=_id),
+        chats=sorted(chats, key=_id),
+        templates=[msgspec.structs.replace(tables.with_content(row), readme="") for row in templates],
+        versions=sorted((row for row in tables.versions.values() if row.id in versions), key=_id),
+        inputs=sorted(inputs, key=lambda row: row.key),
+        transitions=sorted(_caused(tables, needs), key=lambda row: (row.chat_id, row.version)),
         departures=[tables.departures[key] for key in sorted(needs.connections) if key in tables.departures],
         queue=queued,
     )
+
+
+def _workspaces(tables: Tables, needs: Needs, queued: list[Queued]) -> list[Workspace]:
+    """Those that are named, and those of the chats and agents that are."""
+    named = {*needs.workspaces, *(row.workspace_id for row in queued)}
+    if needs.turns:
+        named |= {row.workspace_id for row in _caused(tables, needs) if row.workspace_id}
+    named |= {row.workspace_id for row in tables.chats.values() if row.id in needs.chats and row.workspace_id}
+    named |= {row.workspace_id for row in tables.agents.values() if row.connection in needs.connections}
+    return [tables.workspaces[key] for key in sorted(named) if key in tables.workspaces]
+
+
+def _caused(tables: Tables, needs: Needs) -> list[TransitionRow]:
+    return [row for row in tables.transitions.values() if row.input_key in needs.keys]
+
+
+def _is_needed(row: InputRow, needs: Needs) -> bool:
+    return row.key in needs.keys or (row.chat_id, row.request_id) in needs.requests
+
+
+def _id(row: Agent | Chat | TemplateVersion) -> str:
+    return row.id
 
 
 def queue(tables: Tables, turns: Turns) -> list[Queued]:

@@ -1,24 +1,50 @@
 """The commands that give a chat a workspace: create, attach. Ids that are left out are the person's own, or fresh."""
 
 import os
+from functools import wraps
 from typing import Any
 from uuid import uuid4
 
 import click
+from msgspec import Struct
 
 from workspaced.app.commands import options
 from workspaced.app.sources import Sources
 from workspaced.fsm.commands import Owner
 
 
-def _owner(function: Any) -> Any:  # noqa: ANN401  # a decorator, as click types them
+class _Given(Struct, frozen=True):
+    """Who asks, as far as the command line says."""
+
+    owner_id: str | None
+    owner_name: str | None
+    organization: str | None
+
+    def over(self, sources: Sources) -> tuple[Owner, str]:
+        """Owner and organization: what was given, over what the stack's folder keeps."""
+        from workspaced.app.identity import load_identity
+
+        known = load_identity(sources.folder)
+        owner = Owner((self.owner_id or known.owner.id).lower(), self.owner_name or known.owner.name)
+        return owner, (self.organization or sources.tenant or known.organization_id).lower()
+
+
+def _who(function: Any) -> Any:  # noqa: ANN401  # a decorator, as click types them
+    """Three options that `function` gets as one: `who`."""
+
+    @wraps(function)
+    def called(*, owner_id: str | None, owner_name: str | None, organization: str | None, **others: object) -> int:
+        code: int = function(who=_Given(owner_id, owner_name, organization), **others)
+        return code
+
     for option, shown in (
         ("--organization", "Whose the chat is.  [the stack's own]"),
         ("--owner-name", "Their name.  [yours]"),
         ("--owner-id", "Their id.  [the stack's own]"),
     ):
-        function = click.option(option, metavar="UUID" if option != "--owner-name" else "NAME", help=shown)(function)
-    return function
+        metavar = "NAME" if option == "--owner-name" else "UUID"
+        called = click.option(option, metavar=metavar, help=shown)(called)
+    return called
 
 
 @click.command()
@@ -29,7 +55,7 @@ def _owner(function: Any) -> Any:  # noqa: ANN401  # a decorator, as click types
 @options.parameters
 @click.option("--preset", metavar="NAME|UUID", help="A preset of the template.")
 @click.option("--parent-chat", metavar="UUID", help="The chat that this one is a child of.")
-@_owner
+@_who
 @options.request_id
 @options.waiting
 @options.as_json
@@ -44,9 +70,7 @@ def create(  # noqa: PLR0913  # flags
     wait: bool,
     as_json: bool,
     request_id: str | None,
-    owner_id: str | None,
-    owner_name: str | None,
-    organization: str | None,
+    who: _Given,
     **flags: str | None,
 ) -> int:
     """Give a chat a workspace, or tell which one it has.
@@ -58,7 +82,7 @@ def create(  # noqa: PLR0913  # flags
     from workspaced.app.template_files import find_template, preset_id
 
     sources, chat_id = Sources(flags, os.environ), (chat or str(uuid4())).lower()
-    owner, organization_id = _identity(sources, owner_id, owner_name, organization)
+    owner, organization_id = who.over(sources)
     values = options.pairs(parameters, "--parameter") or None
 
     async def work() -> int:
@@ -88,11 +112,11 @@ def create(  # noqa: PLR0913  # flags
 @click.option("--chat", metavar="UUID", help="The chat.  [a fresh one]")
 @click.option("--workspace", metavar="NAME|UUID", help="The workspace to bind it to.")
 @click.option("--from-chat", metavar="CHAT", help="The chat whose workspace it gets.")
-@_owner
+@_who
 @options.request_id
 @options.waiting
 @options.as_json
-def attach(  # noqa: PLR0913  # flags
+def attach(
     *,
     chat: str | None,
     workspace: str | None,
@@ -100,9 +124,7 @@ def attach(  # noqa: PLR0913  # flags
     wait: bool,
     as_json: bool,
     request_id: str | None,
-    owner_id: str | None,
-    owner_name: str | None,
-    organization: str | None,
+    who: _Given,
     **flags: str | None,
 ) -> int:
     """Bind a chat to a workspace that exists, or to another chat's."""
@@ -112,7 +134,7 @@ def attach(  # noqa: PLR0913  # flags
     if (workspace is None) == (from_chat is None):
         raise click.UsageError("give one of --workspace and --from-chat")
     sources, chat_id = Sources(flags, os.environ), (chat or str(uuid4())).lower()
-    owner, organization_id = _identity(sources, owner_id, owner_name, organization)
+    owner, organization_id = who.over(sources)
 
     async def work() -> int:
         async with open_client(sources) as client:
@@ -132,14 +154,3 @@ def attach(  # noqa: PLR0913  # flags
             return await ask(client, Asked("attach", chat_id, send, request_id), wait=wait, as_json=as_json)
 
     return run(work())
-
-
-def _identity(
-    sources: Sources, owner_id: str | None, owner_name: str | None, organization: str | None
-) -> tuple[Owner, str]:
-    """Who asks: what was given, over what the stack's folder keeps."""
-    from workspaced.app.identity import load_identity
-
-    known = load_identity(sources.folder)
-    owner = Owner((owner_id or known.owner.id).lower(), owner_name or known.owner.name)
-    return owner, (organization or sources.tenant or known.organization_id).lower()
