@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from workspaced.bus.forgiving import ForgivingClient
 from workspaced.fsm.errors import Unavailable
 
 RECONNECT_WAIT: Final = timedelta(seconds=0.5)
@@ -22,7 +23,7 @@ Callback = Callable[[], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
-class LastingClient(Client):
+class LastingClient(ForgivingClient):
     """Closes also while its server is away: the library fails to send what is left, and stops half-way.
 
     And it says when a server of the cluster has gone, which nobody else does: the library's callbacks tell of servers
