@@ -221,9 +221,12 @@ class AgentClient:
 
     async def _on_resync(self, msg: Msg) -> None:
         # An engine says when it asked. Another agent could make a server's answer arrive here, which does not.
-        with suppress(msgspec.DecodeError):
+        try:
             msgspec.json.decode(msg.data, type=_Asked)
-            self._say_again()
+        except (ValueError, RecursionError) as error:
+            self._on_trouble(f"a resync cannot be read and is dropped: {type(error).__name__}")
+            return
+        self._say_again()
 
     async def _on_ping(self, msg: Msg) -> None:
         # Not the struct Pong: its module imports a third of the core, which every agent would pay for at its start.

@@ -10,6 +10,7 @@ import nkeys  # type: ignore[import-untyped]  # has no types
 from msgspec import Struct
 
 from workspaced.bus import subjects, tokens
+from workspaced.bus.codec import decode
 from workspaced.fsm.values import Connection
 
 ACCOUNT: Final = "AGENTS"
@@ -66,7 +67,7 @@ def read_login(token: bytes) -> Login:
     parts = token.split(b".")
     if len(parts) != 3:  # noqa: PLR2004  # header, claims, signature
         raise ValueError("no JWT")
-    asked = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + b"=="), type=_Request).nats
+    asked = decode(base64.urlsafe_b64decode(parts[1] + b"=="), _Request).nats
     options = asked.connect_opts
     return Login((asked.server_id.id, asked.client_info.id), options.user, options.password, asked.user_nkey)
 

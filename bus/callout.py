@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -19,6 +18,7 @@ from nats.errors import Error as NatsError
 
 from workspaced.bus import subjects, tokens
 from workspaced.bus.auth_jwt import Login, Signer, read_login
+from workspaced.bus.codec import decode
 from workspaced.bus.messages import Revoked
 from workspaced.fsm.agent_secret import hashed
 from workspaced.fsm.errors import WorkspacedError
@@ -104,8 +104,9 @@ class Callout:
 
     async def _on_revoked(self, message: Msg) -> None:
         try:
-            revoked = msgspec.json.decode(message.data, type=Revoked)
-        except msgspec.DecodeError:  # an admin's own
+            revoked = decode(message.data, Revoked)
+        except ValueError as error:  # an admin's own
+            _log.warning("a revocation cannot be read and is dropped: %s", error)
             return
         self._spawn(self._revoke(revoked.workspace_id))
 
@@ -125,7 +126,7 @@ class Callout:
         try:
             login = read_login(message.data)
         except ValueError as error:
-            _log.warning("a question that is none: %s", str(error)[:200])
+            _log.warning("a question that is none: %s", error)
             return
         await message.respond(await self._decide(login))
 

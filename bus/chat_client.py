@@ -11,13 +11,12 @@ import msgspec
 from nats.aio.client import Client
 
 from workspaced.bus import messages, subjects
-from workspaced.bus.codec import decoder
 from workspaced.bus.connection import CONNECT_LIMIT, open_connection
 from workspaced.bus.follow_logs import LogFollow, LogFollows
 from workspaced.bus.messages import Push, Reply
 from workspaced.bus.moments import Moments
 from workspaced.bus.request import Patience, request
-from workspaced.bus.watch import Feeds, Follower, Watch
+from workspaced.bus.watch import Feeds, Follower, Watch, pushed
 from workspaced.fsm.commands import (
     VERBS,
     Attach,
@@ -376,10 +375,9 @@ class WorkspacedClient:
 
         async def pushes() -> AsyncIterator[Push]:
             async for message in subscription.messages:
-                try:
-                    yield decoder(Push).decode(message.data)
-                except ValueError:
-                    continue  # of a newer engine
+                push = pushed(message)
+                if push is not None:
+                    yield push
 
         try:
             yield pushes()

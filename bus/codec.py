@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from workspaced.bus.headers import one_line
 from workspaced.fsm.errors import BadRequest, UndecodableMessage
 from workspaced.fsm.template import Template
 from workspaced.fsm.values import END, UUID_PATTERN
@@ -34,6 +35,14 @@ def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 
 
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """What somebody else wrote, as `kind`. Raises ValueError and nothing else, with a short line that may be logged."""
+    try:
+        return decoder(kind).decode(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(one_line(str(error))[:200]) from None
 
 
 def decode_request(body: bytes, kind: type[T]) -> T:

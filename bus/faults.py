@@ -2,10 +2,9 @@
 
 from typing import Final
 
-import msgspec
 from nats.aio.msg import Msg
 
-from workspaced.bus.codec import decoder, encode
+from workspaced.bus.codec import decode, encode
 from workspaced.bus.headers import ERROR_CODE, ERROR_TEXT, one_line
 from workspaced.fsm.errors import (
     BadRequest,
@@ -47,8 +46,8 @@ def error_in(message: Msg) -> WorkspacedError | None:
     if status is None:
         return None
     try:
-        body: ErrorBody = decoder(ErrorBody).decode(message.data)
-    except (msgspec.MsgspecError, ValueError):  # an error of the client library itself, without our body
+        body = decode(message.data, ErrorBody)
+    except ValueError:  # an error of the client library itself, without our body
         body = ErrorBody("internal", (message.headers or {}).get(ERROR_TEXT, ""))
     return error_of(int(status) if status.isdecimal() else INTERNAL, body)
 

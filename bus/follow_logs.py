@@ -5,6 +5,7 @@ provisioner that took over counts from 1 again) has the pages read once more.
 """
 
 import asyncio
+import logging
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
@@ -16,12 +17,15 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from workspaced.bus import subjects
+from workspaced.bus.headers import one_line
 from workspaced.bus.logs import SentLine, sent_line
 from workspaced.bus.messages import LogEntry, Logs
 from workspaced.fsm.errors import BadRequest, Unavailable
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
+
+_log = logging.getLogger(__name__)
 
 BACKLOG: Final = 10_000
 """Lines kept for a reader that does not read; beyond it they are read by page later."""
@@ -95,8 +99,11 @@ class LogFollow:
 
     async def on_message(self, message: Msg) -> None:
         """A line as it is sent."""
+        if self._ended:
+            return
         line = sent_line(message.data)
-        if line is None or self._ended:
+        if line is None:
+            _log.warning("a line on %s cannot be read and is dropped", one_line(message.subject))
             return
         if len(self._live) < BACKLOG:
             self._live.append(line)

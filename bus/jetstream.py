@@ -13,6 +13,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from workspaced.bus import streams
+from workspaced.bus.codec import decode
 from workspaced.fsm.errors import Unavailable
 
 OLDEST_SERVER: Final = (2, 12)
@@ -106,7 +107,10 @@ async def request(connection: Client, path: str, body: dict[str, Any] | None = N
         raise Unavailable(
             f"NATS does not answer $JS.API.{path}; is it running, and may this user ask? ({type(error).__name__})"
         ) from None
-    reply: dict[str, Any] = json.loads(answer.data)
+    try:
+        reply = decode(answer.data, dict[str, Any])
+    except ValueError as error:
+        raise Unavailable(f"what answers $JS.API.{path} is no JetStream: {error}") from None
     if fault := reply.get("error"):
         raise Refused(f"NATS refused {path}: {fault.get('description')}", int(fault.get("err_code", 0)))
     return reply

@@ -9,12 +9,13 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import msgspec
+from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 
 from workspaced.bus import streams, subjects
+from workspaced.bus.codec import decode
 from workspaced.bus.until_stored import ask
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ CLOSE_LIMIT: Final = 2.0
 """Seconds to wait for the consumer's description, and for the server to take back its promise of more jobs."""
 
 
-class _Config(msgspec.Struct):
+class _Config(Struct):
     ack_wait: int = 30_000_000_000
 
 
-class _ConsumerInfo(msgspec.Struct):
+class _ConsumerInfo(Struct):
     config: _Config | None = None
 
 
@@ -67,9 +68,9 @@ class JobQueue:
         """Wait for the tag's consumer, read its lease and start to listen."""
         subject, told = f"$JS.API.CONSUMER.INFO.{streams.JOBS}.{self.tag}", False
         while not self._closed:
-            with suppress(Error, msgspec.DecodeError):
+            with suppress(Error, ValueError):
                 reply = await ask(self._nc, subject, b"", INFO_LIMIT)
-                if config := msgspec.json.decode(reply.data, type=_ConsumerInfo).config:
+                if config := decode(reply.data, _ConsumerInfo).config:
                     self.lease = timedelta(microseconds=config.ack_wait / 1000)
                     break
             if self._nc.is_closed:

@@ -8,12 +8,12 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error
 
+from workspaced.bus.codec import decode
 from workspaced.bus.job_in_hand import Handler, JobCanceled, JobFailed, JobInHand, failure
 from workspaced.bus.moments import Moments
 from workspaced.bus.until_stored import ask
@@ -94,10 +94,11 @@ class JobWork:
         await hand.tell("running")
         await self._moments.reach("job_begun")
         try:
-            job = msgspec.json.decode(self._msg.data, type=Job)
-            agents = await self._attend(asyncio.ensure_future(handler(job, hand)))
-        except msgspec.DecodeError as error:
+            job = decode(self._msg.data, Job)
+        except ValueError as error:
             return "failed", failure(JobFailed(f"the job cannot be read: {error}", retryable=False))
+        try:
+            agents = await self._attend(asyncio.ensure_future(handler(job, hand)))
         except JobCanceled:
             return "canceled", {}
         except JobFailed as error:

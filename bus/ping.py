@@ -11,7 +11,7 @@ from nats.errors import Error as NatsError
 
 from workspaced.bus import subjects
 from workspaced.bus.attempt import Release
-from workspaced.bus.codec import decoder
+from workspaced.bus.codec import decode
 from workspaced.bus.dial_errors import DialError
 from workspaced.bus.messages import Pong
 from workspaced.fsm.values import Lifecycle
@@ -52,7 +52,7 @@ class PingConnector:
         if not message.data and message.headers and message.headers.get("Status") == _NO_RESPONDERS:
             raise DialError("the workspace agent is not connected")
         try:
-            said = decoder(_Said).decode(message.data)
+            said = decode(message.data, _Said)
         except ValueError:
             raise DialError("what answers in the workspace agent's name is no agent") from None
         return Pong(said.agent_id, said.build_id, said.lifecycle, said.at), None

@@ -11,17 +11,21 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 from uuid import uuid4
 
 import msgspec
+from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 
 from workspaced.bus import subjects
+from workspaced.bus.codec import decode
+from workspaced.bus.headers import one_line
 from workspaced.bus.job_in_hand import Handler, JobIds, JobInHand
 from workspaced.bus.job_queue import JobQueue
 from workspaced.bus.job_work import JobWork, Terms
@@ -29,6 +33,8 @@ from workspaced.bus.moments import Moments
 from workspaced.bus.until_stored import publish_until_stored
 from workspaced.fsm.events import BuildCreated
 from workspaced.fsm.values import Parameters, Transition
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -152,9 +158,9 @@ class ProvisionerClient:
     async def _work(self, msg: Msg, handler: Handler) -> None:
         """Have the job done for as long as its lease is ours."""
         try:
-            ids = msgspec.json.decode(msg.data, type=JobIds)
-        except msgspec.DecodeError as error:
-            _log.error("%s names neither build nor workspace and is dropped: %s", msg.subject, error)
+            ids = decode(msg.data, JobIds)
+        except ValueError as error:
+            _log.error("%s names neither build nor workspace and is dropped: %s", one_line(msg.subject), error)
             await msg.term()
             return
         if former := self.in_hand.get(ids.job_id):
@@ -184,13 +190,36 @@ class ProvisionerClient:
 
     async def _on_cancel(self, msg: Msg) -> None:
         job_id = msg.subject.rpartition(".")[2]
-        if hand := self.in_hand.get(job_id):
+        hand = self.in_hand.get(job_id)
+        if hand is not None and _said(msg, _Canceled, lambda body: body.job_id == job_id):
             hand.canceled.set()
 
     async def _on_resync(self, msg: Msg) -> None:
+        if not _said(msg, _Asked):
+            return
         workspace_id = None if msg.subject == subjects.resync() else msg.subject.rpartition(".")[2]
         for hand in list(self.in_hand.values()):
             if workspace_id in {None, hand.workspace_id}:
                 task = asyncio.create_task(hand.tell_again())
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+
+
+class _Canceled(Struct):
+    job_id: str
+
+
+class _Asked(Struct):
+    at: datetime
+
+
+def _said(msg: Msg, kind: type[T], fits: Callable[[T], bool] = lambda _: True) -> bool:
+    """Whether an engine said `msg`: by its reply subject anybody has the server send an answer anywhere."""
+    try:
+        if fits(decode(msg.data, kind)):
+            return True
+        fault = "it is about something else"
+    except ValueError as error:
+        fault = str(error)
+    _log.warning("%s is dropped: %s", one_line(msg.subject), fault)
+    return False

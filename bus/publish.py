@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from workspaced.bus import streams
+from workspaced.bus.codec import decode
 from workspaced.bus.headers import MESSAGE_ID, STATUS
 from workspaced.fsm.errors import Unavailable
 
@@ -152,5 +152,8 @@ def _refusal(message: Message, answer: Msg) -> Refusal | None:
         return Refusal(message, f"no stream takes it ({answer.headers[STATUS]})")
     if b'"error"' not in answer.data:
         return None
-    fault = msgspec.json.decode(answer.data, type=_Answer).error
+    try:
+        fault = decode(answer.data, _Answer).error
+    except ValueError as error:
+        return Refusal(message, f"its answer cannot be read: {error}")
     return Refusal(message, fault.description, fault.err_code) if fault else None

@@ -10,7 +10,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from workspaced.bus import subjects
-from workspaced.bus.codec import decoder, encode
+from workspaced.bus.codec import decode, encode
 from workspaced.bus.faults import error_in
 from workspaced.fsm.errors import Unavailable, WorkspacedError
 
@@ -61,6 +61,6 @@ async def _once(connection: Client, subject: str, body: bytes, kind: type[T], se
     if fault := error_in(answer):
         raise fault
     try:
-        return decoder(kind).decode(answer.data)
+        return decode(answer.data, kind)
     except ValueError as error:
         raise WorkspacedError(f"the answer to {verb} is not what this client expects", detail=str(error)) from None

@@ -1,10 +1,11 @@
 """Publishing that ends only when the stream has the message: what provisioners and agents report must not get lost."""
 
 import asyncio
-import json
 from typing import Final
 from uuid import uuid4
 
+import msgspec
+from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error, MaxPayloadError
@@ -17,6 +18,16 @@ LONGEST_ACK_LIMIT: Final = 8.0
 into a connection that was breaking is never answered."""
 
 _BAD_REQUEST: Final = 400
+
+
+class _Fault(Struct):
+    code: int = 0
+    description: str = ""
+
+
+class _Answer(Struct):
+    stream: str = ""
+    error: _Fault | None = None
 
 
 class Refused(Error):
@@ -39,13 +50,22 @@ async def publish_until_stored(nc: Client, subject: str, body: bytes, message_id
         except (Error, OSError):
             pass  # away, reconnecting, no stream yet, no word in time
         else:
-            fault = json.loads(answer.data).get("error")
+            fault = _fault(answer.data)
             if fault is None:
                 return
-            if fault.get("code") == _BAD_REQUEST:  # this very message: too large for the stream
-                raise Refused(f"{subject}: {fault.get('description')}")
+            if fault.code == _BAD_REQUEST:  # this very message: too large for the stream
+                raise Refused(f"{subject}: {fault.description}")
         await asyncio.sleep(pause)
         pause, limit = min(pause * 2, LONGEST_PAUSE), min(limit * 2, LONGEST_ACK_LIMIT)
+
+
+def _fault(body: bytes) -> _Fault | None:
+    """Why the stream did not take it; an answer that is none of a stream's counts as no word."""
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except (ValueError, RecursionError):
+        return _Fault()
+    return answer.error or (None if answer.stream else _Fault())
 
 
 async def ask(nc: Client, subject: str, body: bytes, limit: float, headers: dict[str, str] | None = None) -> Msg:

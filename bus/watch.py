@@ -18,10 +18,11 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from workspaced.bus import subjects
-from workspaced.bus.codec import decoder
+from workspaced.bus.codec import decode
+from workspaced.bus.headers import one_line
 from workspaced.bus.messages import Push
 from workspaced.bus.moments import Moments
-from workspaced.fsm.errors import NotFound, Unavailable, WorkspacedError
+from workspaced.fsm.errors import BadRequest, NotFound, Unavailable, WorkspacedError
 from workspaced.fsm.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -36,6 +37,24 @@ _PAUSE: Final = 1.0
 Read = Callable[[str], Awaitable[Snapshot]]
 
 _log = logging.getLogger(__name__)
+
+
+def pushed(message: Msg) -> Push | None:
+    """The push; None, after a line in the log, for what is none.
+
+    It may be of a newer engine, or of somebody who may publish there and should not.
+    """
+    fault = "it is about something else"
+    try:
+        push = decode(message.data, Push)
+        where = subjects.chat(push.snapshot.chat_id, push.to_state)
+    except (ValueError, BadRequest) as error:
+        fault = str(error)
+    else:
+        if message.subject.endswith(where.removeprefix("ws")):  # its organization may stand in front
+            return push
+    _log.warning("a push on %s cannot be read and is dropped: %s", one_line(message.subject), fault)
+    return None
 
 
 class Follower(Protocol):
@@ -118,13 +137,10 @@ class _Feed:
         self.subscription: Subscription | None = None
 
     async def on_message(self, message: Msg) -> None:
-        try:
-            push: Push = decoder(Push).decode(message.data)
-        except ValueError as error:  # of a newer engine, or of somebody who may publish there and should not
-            _log.warning("a push on %s cannot be read: %s", message.subject, error)
-            return
-        await self._moments.reach("pushed")
-        self.take(push.snapshot)
+        push = pushed(message)
+        if push is not None:
+            await self._moments.reach("pushed")
+            self.take(push.snapshot)
 
     def take(self, snapshot: Snapshot) -> None:
         """Pass `snapshot` on, unless it is not newer than what was passed on before."""

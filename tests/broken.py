@@ -21,7 +21,9 @@ ODD: Final = (b"\x0b", b"\x0c", b"\x1c", b"\xff\xfe", b"\xc2\x85", b"\xe2\x80\xa
 """Parts of a subject that are blanks or no text to some, and neither to the server."""
 
 
-async def publish(client: Client, subject: bytes, body: bytes, *, block: bytes | None = None, reply: bytes = b"") -> None:
+async def publish(
+    client: Client, subject: bytes, body: bytes, *, block: bytes | None = None, reply: bytes = b""
+) -> None:
     """Send one message as `client`, with `block` for its headers, and have the server read it."""
     words = [subject, *([reply] if reply else [])]
     if block is None:

@@ -4,10 +4,16 @@ import asyncio
 import json
 from uuid import uuid4
 
+import pytest
+from nats.aio.msg import Msg
+
 from tests import broken
 from tests.e2e.hostile import a_callout
 from tests.e2e.stack import LIMIT, Stack
 from tests.e2e.test_hostile_agent import ready_by_secret
+from workspaced.bus import subjects
+from workspaced.bus.dial_errors import DialError
+from workspaced.bus.ping import PingConnector
 
 
 async def test_in_a_stream(stack: Stack) -> None:
@@ -38,6 +44,26 @@ async def test_from_an_agent(stack: Stack) -> None:
 
         assert len(await stack.stored("DEAD")) == len(broken.BLOCKS)
         await ready_by_secret(stack)
+
+
+async def test_answers_of_an_agent(stack: Stack) -> None:
+    """Who dials it hears that it is none, and goes on with other agents on the same connection."""
+    await stack.engine()
+    async with a_callout(stack), await stack.a_client() as client:
+        _, hostile = await ready_by_secret(stack)
+        blocks = iter(broken.BLOCKS)
+
+        async def answer(message: Msg) -> None:
+            await broken.publish(hostile.connection, message.reply.encode(), b"{}", block=next(blocks))
+
+        await hostile.connection.subscribe(subjects.ping(hostile.id), cb=answer)
+        await hostile.connection.flush()
+        connector = PingConnector(client.connection)
+        for _ in broken.BLOCKS:
+            with pytest.raises(DialError, match="is no agent"):
+                await asyncio.wait_for(connector(hostile.id), LIMIT)
+
+        assert (await client.list_chats()).chats
 
 
 async def test_requests(stack: Stack) -> None:
