@@ -46,13 +46,16 @@ class Scene:
     # --- commands -----------------------------------------------------------------------------------------------------
 
     async def ask(self, verb: str, **fields: Any) -> Reply:  # noqa: ANN401  # any field of the command
-        """A command of the chat's owner."""
+        """A command of the chat's owner, and what was decided: `queued` is asked again under the same id."""
         asked: dict[str, Any] = {"chat_id": self.chat_id, "request_id": str(uuid4())}
         if verb in {"create", "attach"}:
             asked |= {"owner": self.owner, "organization_id": ORGANIZATION}
         if verb == "create":
             asked |= {"template_id": TEMPLATE}
-        return await self.stack.client.send(COMMANDS[verb](**asked | fields))
+        command = COMMANDS[verb](**asked | fields)
+        while (reply := await self.stack.client.send(command)).outcome == "queued":
+            pass
+        return reply
 
     async def look(self) -> Snapshot | None:
         """The chat once all that was said so far is decided; None without a row.
