@@ -48,7 +48,7 @@ class Doorkeeper(Protocol):
     """Who knows the agents: `store.logins.Logins`."""
 
     async def admit(self, build_id: str, secret_hash: str, agent_id: str, connection: Connection) -> Admitted | None:
-        """Note a login; None when it may not come in."""
+        """Note a login; None when it may not come in. A build that begins meanwhile may have gone unseen."""
 
     async def revoked(self, workspace_id: str | None = None) -> list[Connection]:
         """Connections that must go, of one workspace or of all."""
@@ -75,6 +75,8 @@ class Callout:
         self._room = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscriptions: list[Subscription] = []
+        self._revocations = 0
+        """Heard of so far, reconnects included, over which some may have been missed."""
 
     async def start(self) -> None:
         """Listen, and turn out who was revoked while nobody did; the server has heard of it when this returns."""
@@ -96,6 +98,7 @@ class Callout:
 
     async def catch_up(self) -> None:
         """Turn out all that are revoked: at the start, and after this service was cut off. Raises Unavailable."""
+        self._revocations += 1
         await self._turn_out(await self._doorkeeper.revoked())
 
     async def _on_login(self, message: Msg) -> None:
@@ -108,6 +111,7 @@ class Callout:
         except ValueError as error:  # an admin's own
             _log.warning("a revocation cannot be read and is dropped: %s", error)
             return
+        self._revocations += 1
         self._spawn(self._revoke(revoked.workspace_id))
 
     def _spawn(self, work: Coroutine[Any, Any, None], over: Callable[[], None] | None = None) -> None:
@@ -136,7 +140,7 @@ class Callout:
         if not (tokens.is_uuid(login.user) and tokens.is_uuid(build_id) and secret):
             return self._signer.refuse(login, now, "not an agent of workspaced")
         try:
-            admitted = await self._doorkeeper.admit(build_id, hashed(secret), login.user, login.connection)
+            admitted = await self._admit(build_id, hashed(secret), login)
         except WorkspacedError as error:
             _log.warning("nobody gets in: %s", error)
             return self._signer.refuse(login, now, "the store is away")
@@ -145,6 +149,18 @@ class Callout:
         if former := list(admitted.former):
             self._spawn(self._turn_out(former))
         return self._signer.admit(login, admitted.workspace_id, login.user, now, now + self._lifetime)
+
+    async def _admit(self, build_id: str, secret_hash: str, login: Login) -> Admitted | None:
+        """One round trip, and a second one only if a build began meanwhile.
+
+        A newer build is announced after it is committed. Announced before the login was sent, it is seen by the login;
+        announced after the login was noted, the login is found and turned out; in between it is looked for here.
+        """
+        heard = self._revocations
+        admitted = await self._doorkeeper.admit(build_id, secret_hash, login.user, login.connection)
+        if admitted is not None and heard != self._revocations:
+            return None if login.connection in await self._doorkeeper.revoked(admitted.workspace_id) else admitted
+        return admitted
 
     async def _revoke(self, workspace_id: str) -> None:
         try:

@@ -42,17 +42,17 @@ class Logins:
         await self.pool.close()
 
     async def admit(self, build_id: str, secret_hash: str, agent_id: str, connection: Connection) -> Admission | None:
-        """Note a login of the latest build's agent; None when it may not come in.
+        """Note a login of the latest build's agent; None when it may not come in. One statement, which takes no lock.
 
-        It is noted first, and then the build is looked at once more: whoever begins a newer build meanwhile finds the
-        login noted or makes it fail. So neither side needs a lock.
+        A newer build that is committed while it runs is not seen, and may not have seen the login either: whoever hears
+        of a revocation meanwhile must look whether the connection is among the `revoked`.
         """
         with in_our_words():
             row = await self.pool.fetchrow(
                 query("admit"), build_id, secret_hash, agent_id, *connection, MOST_UNANNOUNCED
             )
-            if row is None or connection in await self.revoked(row["workspace_id"]):
-                return None
+        if row is None:
+            return None
         return Admission(row["workspace_id"], msgspec.json.decode(row["former"], type=tuple[Connection, ...]))
 
     async def revoked(self, workspace_id: str | None = None) -> list[Connection]:

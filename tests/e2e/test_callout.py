@@ -1,13 +1,45 @@
 """Agents come in by their build's secret, and go when there is a newer build (issue 6, ADR-26)."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
 from tests.e2e.hostile import a_callout, come_in, is_refused
 from tests.e2e.provisioner import an_agent
-from tests.e2e.stack import Stack
+from tests.e2e.stack import LIMIT, Stack
+from workspaced.app.clock import utc_now
+from workspaced.bus.auth_jwt import Signer
+from workspaced.bus.callout import Callout
 from workspaced.fsm.agent_secret import hashed
+from workspaced.fsm.values import Connection
+from workspaced.store.logins import Admission, Logins
+
+
+class Overtaken(Logins):
+    """A build begins while a login is noted, and whoever hears of that looks before the login can be seen."""
+
+    def __init__(self, dsn: str, begin: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(dsn)
+        self._begin = begin
+        self._looked = asyncio.Event()
+
+    async def admit(self, build_id: str, secret_hash: str, agent_id: str, connection: Connection) -> Admission | None:
+        """Noted, and answered when the revocation was heard."""
+        admitted = await super().admit(build_id, secret_hash, agent_id, connection)
+        await self._begin()
+        async with asyncio.timeout(LIMIT):
+            await self._looked.wait()
+        return admitted
+
+    async def revoked(self, workspace_id: str | None = None) -> list[Connection]:
+        """The first who looks at a workspace finds nobody yet."""
+        if workspace_id is not None and not self._looked.is_set():
+            self._looked.set()
+            return []
+        return await super().revoked(workspace_id)
 
 
 async def test_an_agent_comes_in_before_its_build_is_done(stack: Stack) -> None:
@@ -75,6 +107,30 @@ async def test_a_build_that_somebody_else_began_turns_agents_out(stack: Stack) -
         await stack.provisioner.announce(job, body)
 
         await agent.dropped()
+
+
+async def test_a_build_that_begins_while_a_login_is_noted(stack: Stack) -> None:
+    """Neither side saw the other: the login is looked for once more, and refused."""
+    await stack.engine()
+    job = await stack.provisioner.job((await stack.create(str(uuid4()))).build_id)
+    await stack.provisioner.build(job)
+
+    async def begin() -> None:
+        body = {"build_id": str(uuid4()), "build_number": 2, "transition": "start", "job_id": str(uuid4())}
+        await stack.provisioner.announce(job, body)
+
+    logins = Overtaken(stack.dsn, begin)
+    await logins.open()
+    signer = Signer(stack.server.credentials.callout_seed)
+    callout = Callout(await stack.connect("callout"), logins, signer, clock=utc_now, lifetime=timedelta(hours=1))
+    await callout.start()
+    try:
+        refused = await is_refused(stack, job)
+    finally:
+        await callout.stop()
+        await logins.close()
+
+    assert refused
 
 
 async def test_an_agent_has_one_connection(stack: Stack) -> None:
