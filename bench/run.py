@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import callout
 import core
 import cost
 import growth
@@ -38,6 +39,7 @@ BUSY: Final[dict[str, Scenario]] = {
 }
 """On one pair of servers with a thousand ready chats."""
 IDLE: Final[dict[str, Scenario]] = {
+    "callout": callout.measure,
     "peer": peer.measure,
     "waiting": waiting.measure,
     "history": history.measure,  # of the chats that wait

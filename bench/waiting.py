@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 import asyncpg
+from agents import connected_agent
 from figures import Figures, Runs, number, say
 from fleet import Fleet, a_template
-from one_agent import connected_agent
 from polling import statements
 from sizes import Sizes
 from stack import Stack

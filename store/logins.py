@@ -1,6 +1,7 @@
 """Who of the agents is let in, and whom to turn out: the auth callout's side of the store."""
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +15,9 @@ from workspaced.store.refusals import in_our_words
 
 if TYPE_CHECKING:
     from workspaced.store.pool import Pool
+
+NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+"""No build, and no agent."""
 
 
 class Admission(Struct, frozen=True):
@@ -36,6 +40,8 @@ class Logins:
         """Connect, and see that the schema is the one this version works with. Raises SchemaRefused."""
         self.pool = await open_pool(self._dsn, size=self._size, statement_cache_size=self._cache)
         await check_schema(self.pool)
+        # A connection takes 10 ms to make and its first statement as long to plan: no login is to wait for that.
+        await asyncio.gather(*(self.admit(NOBODY, "", NOBODY, ("", 0)) for _ in range(self._size)))
 
     async def close(self) -> None:
         """Let what is running end."""
