@@ -14,6 +14,8 @@ from workspaced.store.queries import query
 from workspaced.store.refusals import in_our_words
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from workspaced.store.pool import Pool
 
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
@@ -41,7 +43,7 @@ class Logins:
         self.pool = await open_pool(self._dsn, size=self._size, statement_cache_size=self._cache)
         await check_schema(self.pool)
         # A connection takes 10 ms to make and its first statement as long to plan: no login is to wait for that.
-        await asyncio.gather(*(self.admit(NOBODY, "", NOBODY, ("", 0)) for _ in range(self._size)))
+        await asyncio.gather(*(self._note(NOBODY, "", NOBODY, ("", 0)) for _ in range(self._size)))
 
     async def close(self) -> None:
         """Let what is running end."""
@@ -53,13 +55,18 @@ class Logins:
         A newer build that is committed while it runs is not seen, and may not have seen the login either: whoever hears
         of a revocation meanwhile must look whether the connection is among the `revoked`.
         """
-        with in_our_words():
-            row = await self.pool.fetchrow(
-                query("admit"), build_id, secret_hash, agent_id, *connection, MOST_UNANNOUNCED
-            )
+        row = await self._note(build_id, secret_hash, agent_id, connection)
         if row is None:
             return None
         return Admission(row["workspace_id"], msgspec.json.decode(row["former"], type=tuple[Connection, ...]))
+
+    async def _note(
+        self, build_id: str, secret_hash: str, agent_id: str, connection: Connection
+    ) -> "asyncpg.Record | None":
+        with in_our_words():
+            return await self.pool.fetchrow(
+                query("admit"), build_id, secret_hash, agent_id, *connection, MOST_UNANNOUNCED
+            )
 
     async def revoked(self, workspace_id: str | None = None) -> list[Connection]:
         """Connections of agents of builds that are not the latest; of one workspace, or of all."""
