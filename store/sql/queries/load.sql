@@ -12,7 +12,7 @@ with named as materialized (
     join workspaced.agents as a on a.server_id = c.server_id and a.client_id = c.client_id
 ),
 w as materialized (
-    select * from workspaced.workspaces where id in (select id from named)
+    select w.* from named join workspaced.workspaces as w on w.id = named.id
 ),
 concerned as materialized (
     select c.id from w join workspaced.chats as c on c.workspace_id = w.id
@@ -46,32 +46,31 @@ a as materialized (
     select a.* from b join workspaced.agents as a on a.build_id = b.id
 ),
 c as materialized (
-    select c.* from workspaced.chats as c where c.id in (select id from concerned)
+    select c.* from concerned join workspaced.chats as c on c.id = concerned.id
 ),
 s as materialized (
     select * from workspaced.transitions where input_key = any ($6::text[])
 )
 select
-    (select coalesce(max(machine_version), 0) from workspaced.chats where id in (select id from concerned))
-        as machine_version,
+    (select coalesce(max(machine_version), 0) from c) as machine_version,
     (select coalesce(json_object_agg(name, text), '{}') from workspaced.settings) as settings,
-    (select coalesce(json_agg(row_to_json(w) order by w.id), '[]') from w) as workspaces,
-    (select coalesce(json_agg(row_to_json(b) order by b.workspace_id), '[]') from b) as builds,
-    (select coalesce(json_agg(row_to_json(a) order by a.id), '[]') from a) as agents,
-    (select coalesce(json_agg(row_to_json(c) order by c.id), '[]') from c) as chats,
-    (select coalesce(json_agg(row_to_json(t) order by t.id), '[]') from t) as templates,
+    (select coalesce(json_agg(w order by w.id), '[]') from w) as workspaces,
+    (select coalesce(json_agg(b order by b.workspace_id), '[]') from b) as builds,
+    (select coalesce(json_agg(a order by a.id), '[]') from a) as agents,
+    (select coalesce(json_agg(c order by c.id), '[]') from c) as chats,
+    (select coalesce(json_agg(t order by t.id), '[]') from t) as templates,
     (
-        select coalesce(json_agg(row_to_json(v) order by v.id), '[]')
+        select coalesce(json_agg(v order by v.id), '[]')
         from workspaced.template_versions as v
         where v.id in (select active_version_id from t union select template_version_id from b)
     ) as versions,
     (
-        select coalesce(json_agg(row_to_json(r) order by r.key), '[]')
+        select coalesce(json_agg(r order by r.key), '[]')
         from i join workspaced.inputs as r on r.key = i.key
     ) as inputs,
-    (select coalesce(json_agg(row_to_json(s) order by s.chat_id, s.version), '[]') from s) as transitions,
+    (select coalesce(json_agg(s order by s.chat_id, s.version), '[]') from s) as transitions,
     (
-        select coalesce(json_agg(row_to_json(d) order by d.server_id, d.client_id), '[]')
+        select coalesce(json_agg(d order by d.server_id, d.client_id), '[]')
         from unnest($3::text[], $4::bigint[]) as c (server_id, client_id)
         join workspaced.departures as d on d.server_id = c.server_id and d.client_id = c.client_id
     ) as departures
