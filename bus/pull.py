@@ -62,6 +62,7 @@ class Pull:
         self._woken = woken or asyncio.Event()
         self._fault: Unavailable | None = None
         self._subscription: Subscription | None = None
+        self._clock = asyncio.get_running_loop().time
         self._heard_at = 0.0
         self.silent = False
         """The requests were lost without a word, and there was none since."""
@@ -133,10 +134,10 @@ class Pull:
     def _begin_anew(self) -> None:
         self._round += 1
         self._credit = 0
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = self._clock()
 
     async def _on_message(self, message: Msg) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = self._clock()
         self.silent = False
         if message.reply:  # status lines have none
             self._waiting.append(from_delivery(message))

@@ -1,6 +1,7 @@
 """A message as a stream keeps it and a consumer delivers it."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from msgspec import Struct
 from nats.aio.msg import Msg
@@ -10,7 +11,7 @@ _SHORT_ACK = 9
 """Tokens of an ack subject without domain and account; with them there are two more in front."""
 
 
-class Stored(Struct, frozen=True):
+class Stored(Struct, frozen=True, dict=True):
     """One delivery of a stored message."""
 
     subject: str
@@ -25,7 +26,7 @@ class Stored(Struct, frozen=True):
     ack: str = ""
     """Where it is acknowledged."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Names the message for good: a redelivery has the same, the same sequence of a stream made anew has not."""
         return f"{self.stream}/{(self.at - _EPOCH) // timedelta(microseconds=1):x}/{self.sequence}"
