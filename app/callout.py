@@ -56,6 +56,7 @@ async def running_callout(config: CalloutConfig) -> AsyncIterator[None]:
         try:
             callout = Callout(connection, logins, signer, clock=utc_now, lifetime=config.agent_login)
             await callout.start()
+            _log.info("letting agents in")
             catching_up = asyncio.create_task(_catch_up(callout, reconnected))
             try:
                 yield

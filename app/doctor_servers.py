@@ -119,9 +119,12 @@ async def _database(sources: Sources) -> Check:
     try:
         async with asyncio.timeout(PATIENCE.total_seconds()):
             await check_schema(connection)
-    except (WorkspacedError, TimeoutError) as error:
-        return Check("database", ok=False, detail=str(error) or "does not answer", next=f"run `{MIGRATE}`")
+    except WorkspacedError as error:
+        what, _, hint = str(error).partition("; ")
+        return Check("database", ok=False, detail=what, next=hint or f"run `{MIGRATE}`")
+    except TimeoutError:
+        return Check("database", ok=False, detail="Postgres does not answer", next="see what keeps it, or restart it")
     finally:
         await connection.close(timeout=PATIENCE.total_seconds())
     version = connection.get_server_version()
-    return Check("database", ok=True, detail=f"Postgres {version.major}.{version.minor}, its schema is current")
+    return Check("database", ok=True, detail=f"Postgres {version.major}.{version.micro}, its schema is current")

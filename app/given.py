@@ -12,9 +12,9 @@ FILE: Final = "_FILE"
 LIKE: Final = 0.8
 """From there on one name may be meant for another."""
 SECRET: Final = frozenset(
-    {"password", "agent_password", "agent_key", "callout_seed", "nkey", "database_url", "mcp_token"}
+    {"password", "agent_password", "agent_key", "callout_seed", "nkey", "nats_url", "database_url", "mcp_token"}
 )
-"""Never shown."""
+"""Never shown; a URL may hold a password."""
 LONGEST: Final = 65_536
 """A value's file is not longer, whatever was named by mistake."""
 

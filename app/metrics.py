@@ -1,8 +1,9 @@
 """What an engine counts, for `/metrics`. Labels are states, kinds and verbs, never ids."""
 
+from importlib.metadata import version
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from workspaced.app.readiness import FAULTS
 from workspaced.bus.stored import Stored
@@ -17,8 +18,11 @@ class Metrics:
     """One process's figures."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # of the whole process: a second series for each counter says when it began
         self._registry = CollectorRegistry()
         of = self._registry
+        build = Gauge("workspaced_build_info", "Which release runs, always 1", ["version"], registry=of)
+        build.labels(version("workspaced")).set(1)
         self._inputs = Counter("workspaced_inputs_total", "Messages taken from the streams", registry=of)
         self._redelivered = Counter("workspaced_redelivered_total", "Messages that were delivered before", registry=of)
         self._stale = Counter("workspaced_stale_total", "Reports that came too late to change anything", registry=of)

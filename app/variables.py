@@ -30,6 +30,8 @@ class Variable(Struct, frozen=True):
     least: int = 1
     words: tuple[str, ...] = ()
     """What a text may be; anything when empty."""
+    schemes: tuple[str, ...] = ()
+    """What an address begins with."""
     has_flag: bool = True
     """Secrets have none: others can read a command line."""
 
@@ -57,6 +59,8 @@ class Variable(Struct, frozen=True):
             return _duration(text, self.least)
         if isinstance(self.default, int):
             return _count(text, self.least)
+        if text and self.schemes and not text.startswith(self.schemes):
+            raise ValueError(f"must begin with {' or '.join(self.schemes)}")
         if self.words and text not in self.words:
             raise ValueError(f"must be one of: {', '.join(self.words)}")
         return text
@@ -99,7 +103,13 @@ _STORED: Final = {
 }
 
 WHERE: Final = (
-    Variable("nats_url", "", "where NATS answers: nats://host:port, of a cluster several with commas between", "all"),
+    Variable(
+        "nats_url",
+        "",
+        "where NATS answers: nats://host:port, of a cluster several with commas between",
+        "all",
+        schemes=("nats://", "tls://", "ws://", "wss://"),
+    ),
     Variable("user", "", "who one is on NATS; the role's name with the shipped nats.conf", "all"),
     Variable("password", "", "of that user", "all", has_flag=False),
     Variable("inbox_prefix", "", "where replies come to; `_INBOX_<user>` when empty", "all", has_flag=False),
@@ -114,8 +124,9 @@ WHERE: Final = (
         "",
         "where Postgres answers: postgresql://user:password@host/database; docs/outages.md has two hosts",
         "engine",
+        schemes=("postgresql://", "postgres://"),
     ),
-    Variable("dir", "", "the folder of a local stack; see below for the default", "all"),
+    Variable("dir", "", "the folder of a local stack; `~/.local/state/workspaced` when empty", "all"),
 )
 """Where the servers are, and who one is there."""
 

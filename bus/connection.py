@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from workspaced.bus.forgiving import ForgivingClient
+from workspaced.bus.refusals import Refusals
 from workspaced.fsm.errors import Unavailable
 
 RECONNECT_WAIT: Final = timedelta(seconds=0.5)
@@ -36,6 +37,7 @@ class LastingClient(ForgivingClient):
 
     def __init__(self, on_server_gone: Callable[[], None] | None = None) -> None:
         super().__init__()
+        self.refusals = Refusals()
         self._on_server_gone = on_server_gone
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002  # as the library has it
@@ -48,7 +50,7 @@ class LastingClient(ForgivingClient):
         """Send what can be sent, then let go of everything."""
         try:
             await super().close()
-        except OSError:
+        except (OSError, RuntimeError):  # the second is uvloop's, of a socket that is closed already
             await self._close_again()
         except asyncio.CancelledError:
             # Not ours: the library ends a reconnection that waits for the socket's end, which cancels that end for all.
@@ -90,6 +92,7 @@ async def open_connection(  # noqa: PLR0913  # all by name, and hardly anybody n
 
     async def note(error: Exception) -> None:
         if connection.is_connected:
+            connection.refusals.hear(error)
             _log.warning("NATS: %s", error)
         elif not (faults and _refused(faults[0])):  # of a refusal one often sees only that the connection was reset
             faults[:] = [error]

@@ -1,6 +1,7 @@
 """One request to the engine's API, repeated while nobody answers."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -11,6 +12,7 @@ from nats.errors import NoRespondersError
 
 from workspaced.bus import subjects
 from workspaced.bus.codec import decode, encode
+from workspaced.bus.connection import LastingClient
 from workspaced.bus.faults import error_in
 from workspaced.fsm.errors import Unavailable, WorkspacedError
 
@@ -32,8 +34,9 @@ async def request(
 ) -> T:
     """The answer to `message`, decoded as `kind`; sent again, unchanged, after 503 and when nobody answers.
 
-    Sending again is harmless: a command is known by its request_id. Raises what the engine raised, and Unavailable
-    when no attempt was answered. It goes to `tenant`'s subjects, if one is given.
+    Sending again is harmless: a command is known by its request_id. It goes to `tenant`'s subjects, if one is given.
+    Raises what the engine raised, Unavailable when no attempt was answered, and Forbidden at once when NATS does not
+    let this user ask.
     """
     subject = subjects.api(verb, tenant)
     body, pause = encode(message), PAUSE.total_seconds()
@@ -51,10 +54,11 @@ async def request(
 async def _once(connection: Client, subject: str, body: bytes, kind: type[T], seconds: float) -> T:
     verb = subject.rpartition(".api.")[2]
     try:
-        answer = await connection.request(subject, body, timeout=seconds)
+        async with _refusal_of(connection, subject):
+            answer = await connection.request(subject, body, timeout=seconds)
     except NoRespondersError:
         raise Unavailable("no workspaced engine is running; start one and try again") from None
-    except (NatsError, OSError, TimeoutError) as error:  # a request that is not permitted ends here too
+    except (NatsError, OSError, TimeoutError) as error:  # over a plain client what is not permitted ends here too
         raise Unavailable(
             f"no answer to {verb} within {seconds:g} s ({type(error).__name__}); try again with the same request_id"
         ) from None
@@ -64,3 +68,8 @@ async def _once(connection: Client, subject: str, body: bytes, kind: type[T], se
         return decode(answer.data, kind)
     except ValueError as error:
         raise WorkspacedError(f"the answer to {verb} is not what this client expects", detail=str(error)) from None
+
+
+def _refusal_of(connection: Client, subject: str) -> AbstractAsyncContextManager[None]:
+    """Forbidden as soon as the server refuses `subject`; nothing over a client that does not listen for it."""
+    return connection.refusals.raised(subject) if isinstance(connection, LastingClient) else nullcontext()

@@ -101,7 +101,7 @@ async def check_schema(executor: Executor, known: tuple[Migration, ...] | None =
         raise SchemaRefused("the database has no workspaced schema; run `workspaced migrate`") from None
     if todo := pending(known_migrations() if known is None else known, applied, since):
         raise SchemaRefused(
-            f"the database's schema is {len(todo)} migrations behind ({todo[0].name} is next); run `workspaced migrate`"
+            f"the database's schema is behind by {len(todo)} ({todo[0].name} is next); run `workspaced migrate`"
         )
 
 

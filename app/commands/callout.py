@@ -11,7 +11,7 @@ from workspaced.app.variables import CALLOUT
 
 @click.command()
 @options.where
-@options.settings(options.only("database_url"), [each for each in CALLOUT if each.has_flag], options.only("log_level"))
+@options.settings(options.only("database_url"), CALLOUT, options.only("log_level"))
 def callout(**flags: str | None) -> None:
     """Let agents in to NATS until SIGTERM or SIGINT; several share the work, and while none runs no new agent gets in.
 

@@ -38,9 +38,9 @@ def _who(function: Any) -> Any:  # noqa: ANN401  # a decorator, as click types t
         return code
 
     for option, shown in (
-        ("--organization", "Whose the chat is.  [the stack's own]"),
-        ("--owner-name", "Their name.  [yours]"),
-        ("--owner-id", "Their id.  [the stack's own]"),
+        ("--organization", "The chat's organization.  [the stack's own]"),
+        ("--owner-name", "The owner's name.  [yours]"),
+        ("--owner-id", "The owner's id.  [the stack's own]"),
     ):
         metavar = "NAME" if option == "--owner-name" else "UUID"
         called = click.option(option, metavar=metavar, help=shown)(called)

@@ -85,10 +85,10 @@ def show_dead(*, sequence: int, as_json: bool, **flags: str | None) -> None:
 @options.as_json
 @sequences
 def redrive_dead(*, sequences: tuple[int, ...], yes: bool, as_json: bool, **flags: str | None) -> int:
-    """Send them again to where they came from, and take them off the list.
+    """Send them again and take them off the list.
 
-    It needs the role admin. What the NATS server itself said (ws.sys.*) is never sent again: nobody else may say it.
-    Exit code 1 when one was not sent.
+    They go to where they came from. It needs the role admin. What the NATS server itself said (ws.sys.*) is never sent
+    again: nobody else may say it. Exit code 1 when one was not sent.
     """
     from workspaced.app.redrive import redrive
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @options.where
 @options.settings(options.only("database_url"))
-@click.option("--tag", default="local", show_default=True, help="The provisioner that should be there.")
+@click.option("--tag", default="local", help="The provisioner that should be there.  [local]")
 @options.as_json
 def doctor(*, tag: str, as_json: bool, **flags: str | None) -> int:
     """Check everything workspaced needs, and say what to do.

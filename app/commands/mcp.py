@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.where
-@options.settings(each for each in MCP if each.has_flag)
+@options.settings(MCP)
 @click.option("--child", is_flag=True, help="The chat is a sub-agent's; it is offered no tools.")
 @click.option("--http", "address", metavar="[HOST:]PORT", help="Serve HTTP there, not stdin and stdout; 0: any port.")
 def mcp(*, child: bool, address: str | None, **flags: str | None) -> None:

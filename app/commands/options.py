@@ -11,10 +11,10 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def settings(*groups: Iterable[Variable]) -> Callable[[F], F]:
-    """A flag for each of the table's settings in `groups`."""
+    """A flag for each of the table's settings in `groups` that may have one."""
 
     def add(function: F) -> F:
-        for variable in reversed([each for group in groups for each in group]):
+        for variable in reversed([each for group in groups for each in group if each.has_flag]):
             shown = f"{variable.help}  [{variable.default_text}]" if variable.default_text else variable.help
             function = click.option(variable.flag, variable.name, metavar=_metavar(variable), help=shown)(function)
         return function

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -114,7 +115,7 @@ async def _work(
     await nc.connect(
         servers_of(config.nats.url),
         reconnected_cb=client.reconnected,
-        error_cb=_trouble,
+        error_cb=_troubles(),
         **kept(),
         **config.nats.options(),
     )
@@ -122,8 +123,17 @@ async def _work(
     await client.run(provisioner.handle)
 
 
-async def _trouble(error: Exception) -> None:
-    _log.warning("NATS: %s", _text(error))
+def _troubles() -> Callable[[Exception], Awaitable[None]]:
+    """Says each once in a row: while NATS is away the same one comes twice a second."""
+    last = ""
+
+    async def say(error: Exception) -> None:
+        nonlocal last
+        if (text := _text(error)) != last:
+            last = text
+            _log.warning("NATS: %s", text)
+
+    return say
 
 
 def _text(error: Exception) -> str:

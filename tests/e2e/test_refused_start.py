@@ -54,7 +54,7 @@ async def test_no_schema(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ("delete from workspaced.migrations", r"migrations behind \(schema is next\); run `workspaced migrate`"),
+        ("delete from workspaced.migrations", r"is behind by \d+ \(schema is next\); run `workspaced migrate`"),
         (NEEDS_LATER_ENGINES, "9999, newer than this version"),
         ("update workspaced.migrations set sha256 = 'x'", r"\(schema\) was edited after this database had applied it"),
     ],

@@ -1,9 +1,11 @@
 """Clients end cleanly in the very moment in which their connection breaks."""
 
 import asyncio
+from pathlib import Path
 from uuid import uuid4
 
 from workspaced.app.embedded_nats import NatsServer
+from workspaced.app.run_loop import run_service
 from workspaced.bus.agent_client import AgentClient
 from workspaced.bus.connection import open_connection
 
@@ -29,6 +31,28 @@ async def test_connection(nats: NatsServer) -> None:
 
     assert connection.is_closed
     assert ended.is_set()
+
+
+def test_a_service(folder: Path) -> None:
+    """On uvloop, as programs run, a socket that its server closed fails in another way than asyncio's."""
+
+    async def ends_while_away() -> bool:
+        away = asyncio.Event()
+
+        async def disconnected() -> None:
+            away.set()
+
+        async with NatsServer(folder) as nats:
+            role = nats.roles["engine"]
+            connection = await open_connection(
+                nats.url, user="engine", password=role.password, disconnected_cb=disconnected
+            )
+        await away.wait()
+        await connection.publish("ws.resync", b"{}")
+        await connection.close()
+        return bool(connection.is_closed)
+
+    assert run_service(ends_while_away())
 
 
 async def test_agent(nats: NatsServer) -> None:

@@ -52,7 +52,7 @@ async def test_only_what_is_missing_is_applied(database: str) -> None:
     await migrate(database)
 
     assert await why_refused(database, (*KNOWN, NEXT)) == (
-        "the database's schema is 1 migrations behind (next is next); run `workspaced migrate`"
+        "the database's schema is behind by 1 (next is next); run `workspaced migrate`"
     )
     assert await migrate(database, (*KNOWN, NEXT)) == ["next"]
 

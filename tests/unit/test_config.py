@@ -4,8 +4,10 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+import click
 import pytest
 
+from workspaced.app.cli import COMMANDS, cli
 from workspaced.app.config import provisioner_config, serve_config, stream_limits
 from workspaced.app.connection import Connection, write_connection
 from workspaced.app.credentials import ROLES, Role
@@ -107,6 +109,11 @@ def test_a_killed_stack_is_called_so(stack: Path) -> None:
         ({"WORKSPACED_BATCH_CAP": "many"}, "WORKSPACED_BATCH_CAP 'many': must be a whole number"),
         ({"WORKSPACED_BATCH_CAP": "0"}, "WORKSPACED_BATCH_CAP '0': must be from 1"),
         ({"WORKSPACED_LOG_LEVEL": "loud"}, "WORKSPACED_LOG_LEVEL 'loud': must be one of: debug"),
+        (
+            {"NATS_URL": "http://u:secret@there:4222"},
+            r"^NATS_URL: must begin with nats:// or tls:// or ws:// or wss://$",
+        ),
+        ({"DATABASE_URL": "mysql://u:secret@there/x"}, r"^DATABASE_URL: must begin with postgresql:// or postgres://$"),
         ({"WORKSPACED_DRAIN_LIMIT": "0s"}, "WORKSPACED_DRAIN_LIMIT '0s': must be at least 1ms"),
     ],
 )
@@ -120,6 +127,17 @@ def test_a_bad_flag_is_named_as_the_flag() -> None:
     """Not as the variable that nobody set."""
     with pytest.raises(BadSetting, match="--batch-cap 'x'"):
         serve_config(Sources({"batch_cap": "x"}, SERVERS))
+
+
+@pytest.mark.parametrize("name", sorted(name for name in COMMANDS if name not in {"dead", "settings", "templates"}))
+def test_no_command_takes_a_secret_on_its_line(name: str) -> None:
+    """Others can read it there."""
+    command = cli.get_command(click.Context(cli), name)
+
+    assert command is not None
+    assert {option.name for option in command.params}.isdisjoint(
+        each.name for each in VARIABLES.values() if not each.has_flag
+    )
 
 
 def test_an_empty_variable_is_not_set() -> None:

@@ -13,7 +13,7 @@ from workspaced.bus.connection import open_connection
 from workspaced.bus.messages import ChatList, ListRequest, Reply, TemplateReply
 from workspaced.bus.request import Patience
 from workspaced.fsm.commands import Create
-from workspaced.fsm.errors import Conflict, NotFound, Unavailable
+from workspaced.fsm.errors import Conflict, Forbidden, NotFound, Unavailable
 from workspaced.fsm.state import State
 from workspaced.fsm.template import Template
 
@@ -121,3 +121,13 @@ async def test_nobody_there() -> None:
     """The first connect gives up after its limit."""
     with pytest.raises(Unavailable, match=r"^NATS at 127.0.0.1:1 does not answer: "):
         await open_connection("nats://u:hunter2@127.0.0.1:1", limit=timedelta(seconds=0.2))
+
+
+async def test_what_nats_does_not_let_one_ask_is_said_at_once(client: WorkspacedClient) -> None:
+    """Not after three timeouts, and not as if nobody answered; other requests over the connection are not held up."""
+    with pytest.raises(Forbidden, match=r"NATS does not let this user ask ws\.api\.settings\.put") as refused:
+        await client.put_settings({"building_deadline": "1m"})
+
+    assert refused.value.code == "forbidden"
+    with pytest.raises(Unavailable, match="no workspaced engine is running"):
+        await client.settings()
