@@ -18,7 +18,8 @@ class Metrics:
     """One process's figures."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # of the whole process: a second series for each counter says when it began
+        # A second series for each counter, which says when it began; it can be switched off for the whole process only.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's
         self._registry = CollectorRegistry()
         of = self._registry
         build = Gauge("workspaced_build_info", "Which release runs, always 1", ["version"], registry=of)
