@@ -10,7 +10,7 @@ import msgspec
 from workspaced.app.private_file import write_private
 
 ROLES: Final = ("admin", "engine", "chatd", "provisioner", "inspector")
-"""The users of account WS in nats.conf. Agents are none of them: the auth callout lets them in."""
+"""The standing users of nats.conf but two. Agents are none of them: the auth callout lets them in."""
 CALLOUT: Final = "callout"
 """The user of account AUTH."""
 SYSTEM: Final = "sys"

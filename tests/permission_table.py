@@ -1,4 +1,4 @@
-"""The tables of docs/security.md: who may publish and subscribe to what, as the test asks a real server."""
+"""The tables of docs/security.md, who may publish and subscribe to what, and what else it has for nats.conf."""
 
 import re
 from collections.abc import Mapping
@@ -44,6 +44,13 @@ def rows(name: str, ids: Mapping[str, str] = IDS) -> Rows:
         subject = re.sub(r"<([a-z ]+)>", lambda place: ids[place[1]], named.strip("`"))
         may[subject] = frozenset(role for role, cell in zip(roles, cells, strict=True) if cell == "yes")
     return Rows(roles, may)
+
+
+def snippet(name: str) -> str:
+    """The text of the code block that stands below `<!-- name -->`."""
+    found = re.search(rf"<!-- {name} -->\n```\w*\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert found is not None
+    return found[1]
 
 
 def _cells(line: str) -> list[str]:

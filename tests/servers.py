@@ -101,17 +101,23 @@ class Connections:
 
 
 def server_with_shared_agent(
-    folder: Path, *, arguments: Sequence[str] = (), users: str = "", names: tuple[str, ...] = ()
+    folder: Path,
+    *,
+    arguments: Sequence[str] = (),
+    accounts: str = "",
+    users: str = "",
+    names: tuple[str, ...] = (),
 ) -> NatsServer:
     """A server of `folder`, not started, with the shipped nats.conf and `SHARED_AGENT` in it.
 
-    `users` are more users of account WS, as nats.conf has them, and `names` theirs.
+    `accounts` are more accounts, `users` more users of account WS, as nats.conf has them, and `names` theirs.
     """
     text = (files("workspaced.app") / "nats.conf").read_text()
     for before, after in (
         ('exports: [ { service: "ws.agent.*.*"', _SHARED_AGENT + 'exports: [ { service: "ws.agent.*.*"'),
         ("admin, engine, chatd", ", ".join((SHARED_AGENT, *names, "admin, engine, chatd"))),
-        ("{ user: inspector,", f"{users}{{ user: inspector,"),
+        ("\n  WS {\n", f"\n{accounts}  WS {{\n"),
+        ("{ user: provisioner,", f"{users}{{ user: provisioner,"),
         ('"ws.timer.>", "ws.chat.>", "ws.org.*.chat.>", "ws.sys.>", ', ""),  # tests speak for everybody
     ):
         assert text.count(before) == 1

@@ -13,6 +13,7 @@ from nats.errors import Error
 from tests.e2e.provisioner import LIMIT, Agent, Body
 from tests.e2e.stack import Stack
 from workspaced.app.callout import CalloutConfig, running_callout
+from workspaced.bus.streams import SUBJECTS
 from workspaced.provisioners.agent.config import NatsLogin
 
 if TYPE_CHECKING:
@@ -62,3 +63,28 @@ async def is_refused(stack: Stack, job: Body, agent_id: str | None = None, secre
     except (Error, TimeoutError) as error:  # without a callout the server lets it wait
         return isinstance(error, TimeoutError) or "uthorization" in str(error)
     return False
+
+
+async def all_stored(stack: Stack) -> set[tuple[str, int, str]]:
+    """Every message of every stream."""
+    return {(name, kept.sequence, kept.subject) for name in SUBJECTS for kept in await stack.stored(name)}
+
+
+def places(chat_id: str, workspace_id: str) -> list[str]:
+    """Where whoever wants to do harm would have an answer go: into every stream, and to whoever obeys."""
+    return [
+        f"ws.cmd.{chat_id}.delete",
+        f"ws.event.{workspace_id}.job.failed",
+        "ws.sys.disconnect",
+        f"ws.timer.chat.{chat_id}",
+        f"ws.timer.ttl.{workspace_id}",
+        f"ws.due.chat.{chat_id}",
+        f"ws.chat.{chat_id}.failed",
+        f"ws.job.local.{uuid4()}",
+        f"ws.log.{workspace_id}.{uuid4()}",
+        "ws.dead.x",
+        "ws.api.settings.put",
+        f"ws.revoke.{workspace_id}",
+        "$JS.API.STREAM.PURGE.EVENTS",
+        "$JS.API.STREAM.DELETE.JOBS",
+    ]

@@ -7,11 +7,10 @@ from uuid import uuid4
 
 from nats.aio.msg import Msg
 
-from tests.e2e.hostile import Secretive, a_callout, come_in
+from tests.e2e.hostile import Secretive, a_callout, all_stored, come_in
 from tests.e2e.provisioner import an_agent
 from tests.e2e.stack import ORGANIZATION, Stack
 from tests.permission_table import rows
-from workspaced.bus.streams import SUBJECTS
 from workspaced.bus.tokens import AGENT_KINDS
 
 TABLES = ("workspaces", "builds", "agents", "chats", "transitions")
@@ -93,11 +92,6 @@ def replies(ids: dict[str, str]) -> list[str]:
         "ws.resync",
         "$JS.API.STREAM.PURGE.EVENTS",
     ]
-
-
-async def all_stored(stack: Stack) -> set[tuple[str, int, str]]:
-    """Every message of every stream."""
-    return {(name, kept.sequence, kept.subject) for name in SUBJECTS for kept in await stack.stored(name)}
 
 
 async def test_a_hostile_agent_moves_nobody_elses_machine(stack: Stack) -> None:

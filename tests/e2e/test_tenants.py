@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from nats.errors import NoRespondersError
 from tests.command_line import CommandLine
 from tests.e2e.provisioner import now
 from tests.e2e.stack import LIMIT, ORGANIZATION, TEMPLATE, Stack
+from tests.permission_table import snippet
 from tests.servers import Connections, server_with_shared_agent
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.serve import Server
@@ -25,7 +25,6 @@ from workspaced.bus.dial import Dialer
 from workspaced.bus.messages import ListRequest
 from workspaced.fsm.errors import BadRequest, WorkspacedError
 
-PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 ACME: Final = "5d0c1f3a-0000-4000-8000-00000000acce"
 """The organization of the users in docs/security.md; the stack's own is another one."""
 TABLES: Final = ("chats", "workspaces", "builds", "agents", "transitions", "stale")
@@ -33,18 +32,13 @@ TABLES: Final = ("chats", "workspaces", "builds", "agents", "transitions", "stal
 Body = dict[str, Any]
 
 
-def users() -> str:
-    """What docs/security.md tells to put into nats.conf."""
-    found = re.search(r"<!-- tenant-users -->\n```\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert found is not None
-    return found[1]
-
-
 @pytest.fixture(scope="module")
 def nats_server() -> Iterator[NatsServer]:
-    """A server with these users."""
+    """A server with this account and its users."""
     with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
-        server = server_with_shared_agent(Path(name), users=users(), names=("acme", "acme_inspector"))
+        server = server_with_shared_agent(
+            Path(name), accounts=snippet("tenant-account"), names=("acme", "acme_inspector")
+        )
         asyncio.run(server.start())
         yield server
         asyncio.run(server.stop())

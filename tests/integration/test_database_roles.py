@@ -1,13 +1,12 @@
 """The grants of docs/security.md: an engine without DDL, a callout that knows agents only."""
 
-import re
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from tests.permission_table import PAGE
+from tests.permission_table import snippet
 from workspaced.fsm.template import Template
 from workspaced.store.logins import Logins
 from workspaced.store.migrations import migrate
@@ -30,10 +29,8 @@ async def granted(database: str) -> AsyncIterator[str]:
         await admin.execute(f"create role {role} login")
     await admin.execute(f"grant create on database {name} to workspaced_owner")
     await migrate(as_role(database, "workspaced_owner"))
-    found = re.search(r"<!-- grants -->\n```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert found is not None
     owner = await asyncpg.connect(as_role(database, "workspaced_owner"))
-    await owner.execute(found[1])
+    await owner.execute(snippet("grants"))
     await owner.close()
     yield database
     await admin.execute("drop schema workspaced cascade")
