@@ -1,10 +1,14 @@
-"""One engine process of a benchmark: reads its configuration from stdin, says `up` when it serves."""
+"""One engine process of a benchmark: reads its configuration from stdin, says `up` when it serves.
+
+With the word `believing` it checks nobody's identity.
+"""
 
 import asyncio
 import signal
 import sys
 
 import msgspec
+from believing import believe
 
 from workspaced.app.config import ServeConfig
 from workspaced.app.run_loop import run_service
@@ -14,6 +18,8 @@ from workspaced.app.serve import Server
 async def main() -> None:
     """Serve until SIGTERM."""
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServeConfig)
+    if "believing" in sys.argv:
+        believe()
     server = Server(config)
     await server.start()
     stop = asyncio.Event()

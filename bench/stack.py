@@ -8,19 +8,25 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
 
 from workspaced.app.config import ServeConfig
-from workspaced.app.embedded import Servers, embedded_servers
+from workspaced.app.embedded import Servers
+from workspaced.app.embedded_nats import NatsServer
+from workspaced.app.embedded_postgres import PostgresServer
 from workspaced.bus import jetstream
 from workspaced.bus.connection import open_connection
 from workspaced.store.migrations import migrate
 
 ENGINE = Path(__file__).with_name("engine.py")
+UNLIMITED: Final = "unlimited"
+"""A user of account WS beside those of nats.conf, without permissions to look at."""
 
 
 @dataclass
@@ -45,9 +51,13 @@ class Stack:
             "nats": self.servers.nats.pid,
         }
 
-    async def start_engine(self) -> asyncio.subprocess.Process:
-        """One more engine, as a process of its own; it answers when this returns."""
-        role = self.servers.nats.roles["engine"]
+    async def start_engine(self, *, believing: bool = False, tenants: bool = False) -> asyncio.subprocess.Process:
+        """One more engine, as a process of its own; it answers when this returns.
+
+        One that is `believing` checks nobody's identity, and NATS does not check what it says. With `tenants` it tells
+        each organization of its chats too.
+        """
+        role = self.servers.nats.roles[UNLIMITED if believing else "engine"]
         config = ServeConfig(
             nats_url=self.servers.nats.url,
             database_url=self.dsn,
@@ -55,8 +65,9 @@ class Stack:
             password=role.password,
             inbox_prefix=role.inbox_prefix,
             http_port=0,
+            tenants=tenants,
         )
-        process = await started([sys.executable, "-P", str(ENGINE)], config)
+        process = await started([sys.executable, "-P", str(ENGINE), *(["believing"] * believing)], config)
         self.engines.append(process)
         return process
 
@@ -93,7 +104,8 @@ async def running_stack(engines: int = 1) -> AsyncIterator[Stack]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="workspaced-bench-")))
         folder.chmod(0o755)  # noqa: ASYNC240 - Postgres does not run as root; its own user must get through
-        servers = await stack.enter_async_context(embedded_servers(folder))
+        nats = NatsServer(folder, conf=_with_unlimited(folder), more_users=(UNLIMITED,))
+        servers = Servers(*[await stack.enter_async_context(server) for server in (nats, PostgresServer(folder))])
         await migrate(servers.postgres.dsn)
         role = servers.nats.roles["admin"]
         admin = await open_connection(
@@ -106,6 +118,18 @@ async def running_stack(engines: int = 1) -> AsyncIterator[Stack]:
         for _ in range(engines):
             await running.start_engine()
         yield running
+
+
+def _with_unlimited(folder: Path) -> Path:
+    """The shipped nats.conf with one more user."""
+    user = f"{{ user: {UNLIMITED}, password: $NATS_{UNLIMITED.upper()}_PASSWORD }}"
+    text = (files("workspaced.app") / "nats.conf").read_text()
+    text = text.replace("auth_users: [", f"auth_users: [ {UNLIMITED},").replace(
+        "      { user: engine,", f"      {user}\n      {{ user: engine,"
+    )
+    conf = folder / "nats.conf"
+    conf.write_text(text)
+    return conf
 
 
 async def call(client: Client, verb: str, body: object) -> dict[str, object]:

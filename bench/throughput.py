@@ -65,18 +65,25 @@ async def measure(stack: Stack, fleet: Fleet, sizes: Sizes) -> Figures:
     return found | ratios | cpu
 
 
-async def through_engines(
-    stack: Stack, fleet: Fleet, count: int, *, engines: int = 1, used: dict[str, list[float]] | None = None
+async def through_engines(  # noqa: PLR0913 - all by name
+    stack: Stack,
+    fleet: Fleet,
+    count: int,
+    *,
+    engines: int = 1,
+    used: dict[str, list[float]] | None = None,
+    **kind: bool,
 ) -> float:
     """Events/s through so many engines, from the first push to the last acknowledgement; the backlog is there before.
 
     An engine acknowledges an event when its push is stored. Nobody else listens: a client would take part of
-    the machine. Adds to `used` the processor time that each process took for an event, in µs.
+    the machine. Adds to `used` the processor time that each process took for an event, in µs. Engines of some `kind` are
+    started as `Stack.start_engine` has it.
     """
     await stack.stop_engines()
     await put(stack.admin, fleet.flips(count))
     async with counting(stack.admin, "ws.chat.>", 1) as first:
-        await asyncio.gather(*(stack.start_engine() for _ in range(engines)))
+        await asyncio.gather(*(stack.start_engine(**kind) for _ in range(engines)))
         pids = stack.pids()
         before = {name: cpu_s(pid) for name, pid in pids.items()}
     rate = count / (await drained_at(stack.admin, streams.EVENTS, streams.ENGINE) - first.first)
