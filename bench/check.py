@@ -1,4 +1,4 @@
-"""Prints each figure of the last run with its target (issue 5); exit code 1 when one is missed or not measured."""
+"""Prints each figure of the last run with its target (issues 5, 6); exit code 1 when one is missed or not measured."""
 
 import json
 import sys
@@ -26,6 +26,8 @@ TARGETS: Final = {
     "cost.sql_per_chat": ("<=", 16),
     "cost.ratio_polling_10min": (">=", 40),
     "growth.history_10m_p99_over_1k": ("<=", 1.5),
+    "security.callout_added_p99_ms": ("<=", 10),
+    "security.identity_cost_percent": ("<=", 5),
 }
 
 

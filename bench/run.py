@@ -14,6 +14,7 @@ import core
 import cost
 import growth
 import history
+import identity
 import latency
 import msgspec
 import peer
@@ -34,6 +35,7 @@ BUSY: Final[dict[str, Scenario]] = {
     "latency": latency.measure,
     "throughput": throughput.measure,
     "engines": growth.engines,
+    "identity": identity.measure,
     "cost": cost.measure,
     "sharing": growth.sharing,
 }

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -25,8 +24,8 @@ from workspaced.bus.connection import open_connection
 from workspaced.store.migrations import migrate
 
 ENGINE = Path(__file__).with_name("engine.py")
-UNLIMITED: Final = "unlimited"
-"""A user of account WS beside those of nats.conf, without permissions to look at."""
+UNLIMITED, UNLIMITED_AGENT = "unlimited", "unlimited_agent"
+"""Users beside those of nats.conf, in the account of the engine and in that of agents: they may say anything."""
 
 
 @dataclass
@@ -104,7 +103,7 @@ async def running_stack(engines: int = 1) -> AsyncIterator[Stack]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="workspaced-bench-")))
         folder.chmod(0o755)  # noqa: ASYNC240 - Postgres does not run as root; its own user must get through
-        nats = NatsServer(folder, conf=_with_unlimited(folder), more_users=(UNLIMITED,))
+        nats = NatsServer(folder, conf=_with_the_unlimited(folder), more_users=(UNLIMITED, UNLIMITED_AGENT))
         servers = Servers(*[await stack.enter_async_context(server) for server in (nats, PostgresServer(folder))])
         await migrate(servers.postgres.dsn)
         role = servers.nats.roles["admin"]
@@ -120,13 +119,20 @@ async def running_stack(engines: int = 1) -> AsyncIterator[Stack]:
         yield running
 
 
-def _with_unlimited(folder: Path) -> Path:
-    """The shipped nats.conf with one more user."""
-    user = f"{{ user: {UNLIMITED}, password: $NATS_{UNLIMITED.upper()}_PASSWORD }}"
+def _with_the_unlimited(folder: Path) -> Path:
+    """The shipped nats.conf with two more users."""
     text = (files("workspaced.app") / "nats.conf").read_text()
-    text = text.replace("auth_users: [", f"auth_users: [ {UNLIMITED},").replace(
-        "      { user: engine,", f"      {user}\n      {{ user: engine,"
+    first, second = (
+        f"{{ user: {name}, password: $NATS_{name.upper()}_PASSWORD }}" for name in (UNLIMITED, UNLIMITED_AGENT)
     )
+    for before, after in (
+        ("auth_users: [", f"auth_users: [ {UNLIMITED}, {UNLIMITED_AGENT},"),
+        ("{ user: engine,", f"{first}\n      {{ user: engine,"),
+        ('exports: [ { service: "ws.agent.*.*"', f'users: [ {second} ]\n    exports: [ {{ service: "ws.agent.*.*"'),
+    ):
+        if text.count(before) != 1:
+            raise RuntimeError(before)
+        text = text.replace(before, after)
     conf = folder / "nats.conf"
     conf.write_text(text)
     return conf

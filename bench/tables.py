@@ -143,6 +143,53 @@ def growth(found: Found) -> str:
     return table(("", ""), [*rows, f"how they are read | {', '.join(found['growth.history_plans'])}"])
 
 
+def connects(found: Found) -> str:
+    """What the auth callout adds."""
+    names = {
+        "standing": "a standing user",
+        "agent": "an agent, which the callout lets in",
+        "callout_added": "**the callout adds**",
+    }
+    rows = [f"{name} | {times(found[f'security.{key}'])}" for key, name in names.items()]
+    return table(("to connect, 100 a second", "p50, ms", "p99, ms"), rows)
+
+
+def identity(found: Found) -> str:
+    """What checks cost, each by itself."""
+    names = {
+        "decide_report": "the engine decides an agent's report",
+        "decide_job": "the engine decides a provisioner's report under its tag",
+        "decide_command": "the engine decides a command of one organization's user",
+        "nats_report": "NATS takes in an agent's report",
+        "nats_push": "NATS takes in a message of the engine's",
+    }
+    rows = [
+        f"{name} | {spread(found[f'security.{key}_checked_us'])} | {spread(found[f'security.{key}_believed_us'])}"
+        for key, name in names.items()
+    ]
+    whole, checks = found["security.whole_us"], found["security.checks_us"]
+    inside = spread(found["security.nats_report_same_account_us"])
+    rows += [
+        f"NATS takes in an agent's report, within the engine's account | | {inside}",
+        f"**one event, all of it** | {number(whole)} | {number(whole - checks)}",
+    ]
+    return table(("µs of processor time", "as it is", "nobody is checked"), rows)
+
+
+def tenants(found: Found) -> str:
+    """Whole engines beside each other."""
+    names = {
+        "checked": "as it is",
+        "believed": "nobody is checked",
+        "tenants": "each transition is announced to its organization too",
+    }
+    rows = [
+        f"{name} | {spread(found[f'security.events_{key}'])} | {spread(found[f'security.event_{key}_us'])}"
+        for key, name in names.items()
+    ]
+    return table(("agents' reports through an engine", "events/s", "µs of processor time"), rows)
+
+
 TABLES: Final[dict[str, Callable[[Found], str]]] = {
     "machine": machine,
     "targets": targets,
@@ -153,4 +200,7 @@ TABLES: Final[dict[str, Callable[[Found], str]]] = {
     "waiting": waiting,
     "cost": cost,
     "growth": growth,
+    "connects": connects,
+    "identity": identity,
+    "tenants": tenants,
 }

@@ -65,7 +65,7 @@ async def measure(stack: Stack, fleet: Fleet, sizes: Sizes) -> Figures:
     return found | ratios | cpu
 
 
-async def through_engines(  # noqa: PLR0913 - all by name
+async def through_engines(
     stack: Stack,
     fleet: Fleet,
     count: int,
@@ -77,8 +77,8 @@ async def through_engines(  # noqa: PLR0913 - all by name
     """Events/s through so many engines, from the first push to the last acknowledgement; the backlog is there before.
 
     An engine acknowledges an event when its push is stored. Nobody else listens: a client would take part of
-    the machine. Adds to `used` the processor time that each process took for an event, in µs. Engines of some `kind` are
-    started as `Stack.start_engine` has it.
+    the machine. Adds to `used` the processor time that each process took for an event, in µs. `kind` is what
+    `Stack.start_engine` takes.
     """
     await stack.stop_engines()
     await put(stack.admin, fleet.flips(count))
