@@ -19,6 +19,7 @@ from nats.errors import Error as NatsError
 from workspaced.bus import subjects, tokens
 from workspaced.bus.auth_jwt import Login, Signer, read_login
 from workspaced.bus.codec import decode
+from workspaced.bus.connection import flush
 from workspaced.bus.messages import Revoked
 from workspaced.fsm.agent_secret import hashed
 from workspaced.fsm.errors import WorkspacedError
@@ -84,8 +85,7 @@ class Callout:
             await self._connection.subscribe(AUTH, queue=QUEUE, cb=self._on_login),
             await self._connection.subscribe(subjects.ALL_REVOKED, cb=self._on_revoked),
         ]
-        await asyncio.sleep(0)  # flush() sends its PING ahead of what still waits in the client
-        await self._connection.flush()
+        await flush(self._connection)
         await self.catch_up()
 
     async def stop(self) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from nats.aio.client import Client
 
 from workspaced.bus import messages, subjects
-from workspaced.bus.connection import CONNECT_LIMIT, open_connection
+from workspaced.bus.connection import CONNECT_LIMIT, flush, open_connection
 from workspaced.bus.follow_logs import LogFollow, LogFollows
 from workspaced.bus.messages import Push, Reply
 from workspaced.bus.moments import Moments
@@ -370,8 +370,7 @@ class WorkspacedClient:
     async def watch_all(self) -> AsyncIterator[AsyncIterator[Push]]:
         """The pushes of all chats from now on; what was pushed while NATS was away is missing, unlike in `watch`."""
         subscription = await self.connection.subscribe(subjects.all_chats(self._tenant))
-        await asyncio.sleep(0)  # flush() sends its PING ahead of a SUB that still waits in the client
-        await self.connection.flush()
+        await flush(self.connection)
 
         async def pushes() -> AsyncIterator[Push]:
             async for message in subscription.messages:

@@ -118,6 +118,12 @@ async def open_connection(  # noqa: PLR0913  # all by name, and hardly anybody n
     return connection
 
 
+async def flush(connection: Client) -> None:
+    """Return when the server has all that was subscribed or published so far. Raises NatsError, OSError."""
+    await asyncio.sleep(0)  # the library sends its PING ahead of what still waits in the client
+    await connection.flush()
+
+
 def kept() -> dict[str, Any]:
     """What `Client.connect` is told so that it keeps a connection for good and notices a dead link."""
     return {

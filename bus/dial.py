@@ -34,6 +34,9 @@ from workspaced.fsm.snapshot import Snapshot
 
 C = TypeVar("C")
 
+REASON_LENGTH = 4096
+"""Characters of a reason that the engine takes."""
+
 
 class Dialer(Generic[C]):
     """Dials for any number of chats over one client; `close` it before the client."""
@@ -224,10 +227,6 @@ class Dialer(Generic[C]):
             return
         self._touched[workspace_id] = now
         self._background.run("touch", partial(self._client.touch, chat_id))
-
-
-REASON_LENGTH = 4096
-"""Characters of a reason that the engine takes."""
 
 
 def ping_dialer(

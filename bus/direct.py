@@ -10,6 +10,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from workspaced.bus.headers import DESCRIPTION, STATUS
+from workspaced.bus.stored import from_text
 from workspaced.fsm.errors import Unavailable
 
 TIME_LIMIT: Final = timedelta(seconds=5)
@@ -72,7 +73,4 @@ async def read(
 
 
 def _kept(body: bytes, marks: dict[str, str]) -> Kept:
-    # The server writes nine decimals; datetime takes six.
-    whole, _, rest = marks[_TIME].removesuffix("Z").partition(".")
-    at = datetime.fromisoformat(f"{whole}.{rest[:6].ljust(6, '0')}+00:00")
-    return Kept(marks[_SUBJECT], body, marks, int(marks[_SEQUENCE]), at)
+    return Kept(marks[_SUBJECT], body, marks, int(marks[_SEQUENCE]), from_text(marks[_TIME]))

@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from workspaced.bus import subjects
+from workspaced.bus.connection import flush
 from workspaced.bus.headers import one_line
 from workspaced.bus.logs import SentLine, sent_line
 from workspaced.bus.messages import LogEntry, Logs
@@ -170,8 +171,7 @@ class LogFollows:
         subject = subjects.logs_of(follow.build_id)
         try:
             subscription = await self._connection.subscribe(subject, cb=follow.on_message)
-            await asyncio.sleep(0)  # flush() sends its PING ahead of a SUB that still waits in the client
-            await self._connection.flush()
+            await flush(self._connection)
         except (NatsError, OSError) as error:
             raise Unavailable(f"NATS does not answer ({type(error).__name__})") from None
         self._follows.add(follow)

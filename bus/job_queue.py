@@ -16,6 +16,7 @@ from nats.errors import ConnectionClosedError, Error
 
 from workspaced.bus import streams, subjects
 from workspaced.bus.codec import decode
+from workspaced.bus.headers import PENDING, STATUS
 from workspaced.bus.until_stored import ask
 
 if TYPE_CHECKING:
@@ -157,9 +158,9 @@ class JobQueue:
                 self._arrived.append(msg)
         elif msg.subject == f"{self._inbox}.{self._round}":
             headers = msg.headers or {}
-            status = headers.get("Status")
+            status = headers.get(STATUS)
             if status == "408":  # a request ran out: what it did not bring may be asked for anew
-                self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages", "0")))
+                self._asked = max(0, self._asked - int(headers.get(PENDING, "0")))
             elif status != "100":  # 409, 503: asking again at once would spin
                 self._give_up()
                 self._refused = True

@@ -10,6 +10,7 @@ from msgspec import Struct
 from nats.aio.client import Client
 
 from workspaced.bus.jetstream import Refused, request
+from workspaced.bus.stored import from_text
 
 _NO_MESSAGE: Final = 10037
 _NO_CONSUMER: Final = 10014
@@ -39,8 +40,8 @@ async def stream_state(admin: Client, stream: str) -> StreamState:
     """Raises Unavailable when there is no such stream or NATS does not answer."""
     info = await request(admin, f"STREAM.INFO.{stream}")
     state = info["state"]
-    created = _time(info["created"])
-    since = created if state["first_seq"] <= 1 else _time(state["first_ts"])
+    created = from_text(info["created"])
+    since = created if state["first_seq"] <= 1 else from_text(state["first_ts"])
     most = info["config"].get("max_msgs_per_subject", -1)
     return StreamState(created, state["first_seq"], state["last_seq"], since, most if most > 0 else None)
 
@@ -106,9 +107,3 @@ def _headers(block: bytes) -> dict[str, str]:
     lines = block.decode("utf-8", "replace").split("\r\n")[1:]
     pairs = (line.partition(":") for line in lines if line)
     return {name: value.strip() for name, _, value in pairs}
-
-
-def _time(text: str) -> datetime:
-    """The server writes nine decimals; datetime takes six."""
-    whole, _, rest = text.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(f"{whole}.{rest[:6].ljust(6, '0')}+00:00")

@@ -13,6 +13,7 @@ from workspaced.bus import subjects
 from workspaced.bus.attempt import Release
 from workspaced.bus.codec import decode
 from workspaced.bus.dial_errors import DialError
+from workspaced.bus.headers import STATUS
 from workspaced.bus.messages import Pong
 from workspaced.fsm.values import Lifecycle
 
@@ -49,7 +50,7 @@ class PingConnector:
             message = await self._ask(subjects.ping(agent_id))
         except (NatsError, OSError) as error:
             raise DialError(f"the workspace agent does not answer ({type(error).__name__})") from None
-        if not message.data and message.headers and message.headers.get("Status") == _NO_RESPONDERS:
+        if not message.data and message.headers and message.headers.get(STATUS) == _NO_RESPONDERS:
             raise DialError("the workspace agent is not connected")
         try:
             said = decode(message.data, _Said)

@@ -20,6 +20,7 @@ from nats.micro.service import ServiceConfig
 
 from workspaced.bus import subjects
 from workspaced.bus.codec import encode
+from workspaced.bus.connection import flush
 from workspaced.bus.faults import encode_error, for_the_wire
 from workspaced.fsm.errors import BadRequest
 
@@ -81,8 +82,7 @@ class Service:
             name = f"org-{verb.replace('.', '-')}"
             starter = self._starter(verb, _limited(limited))
             await group.add_endpoint(name=name, subject=verb, queue_group=NAME, handler=starter)
-        await asyncio.sleep(0)  # flush() sends its PING ahead of SUBs that still wait in the client
-        await self._connection.flush()
+        await flush(self._connection)
 
     async def stop(self) -> None:
         """Take no more requests and finish those that were taken."""

@@ -52,3 +52,9 @@ def from_delivery(message: Msg) -> Stored:
 def from_nanoseconds(nanoseconds: int) -> datetime:
     """The time of a server's clock, UTC."""
     return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+
+
+def from_text(text: str) -> datetime:
+    """The same, from RFC 3339 in UTC; the server writes nine decimals, datetime takes six."""
+    whole, _, rest = text.removesuffix("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}.{rest[:6].ljust(6, '0')}+00:00")

@@ -19,6 +19,7 @@ from nats.errors import Error as NatsError
 
 from workspaced.bus import subjects
 from workspaced.bus.codec import decode
+from workspaced.bus.connection import flush
 from workspaced.bus.headers import one_line
 from workspaced.bus.messages import Push
 from workspaced.bus.moments import Moments
@@ -178,9 +179,7 @@ class Feeds:
     async def join(self, chat_id: str, watch: Follower, *, current: bool = True) -> bool:
         """Have `watch` offered the chat's current snapshot, if it has one, and every newer one.
 
-        With `current` false only the newer ones are certain to come.
-
-        Whether the engine was asked for it.
+        With `current` false only the newer ones are certain to come. Returns whether the engine was asked.
         """
         feed = self._feeds.setdefault(chat_id, _Feed(self._moments))
         feed.watches.append(watch)
@@ -248,9 +247,8 @@ class Feeds:
         feed.read = True
 
     async def _reach_server(self) -> None:
-        await asyncio.sleep(0)  # flush() sends its PING ahead of a SUB that still waits in the client
         try:
-            await self._connection.flush()
+            await flush(self._connection)
         except (NatsError, OSError) as error:
             raise Unavailable(f"NATS does not answer ({type(error).__name__})") from None
 

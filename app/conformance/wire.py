@@ -10,6 +10,8 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from workspaced.bus.connection import flush
+
 
 class Failed(Exception):  # a verdict, not an error
     """A duty was not done; the text says which and how."""
@@ -68,8 +70,7 @@ class Wire:
         for other in others:  # one queue keeps the order, which two would lose; the library has no such thing
             other._pending_queue = first._pending_queue  # noqa: SLF001  # as above
         self._listener = asyncio.create_task(self._listen(first._pending_queue))  # noqa: SLF001  # as above
-        await asyncio.sleep(0)  # flush() sends its PING ahead of a SUB that still waits in the client
-        await self.connection.flush()
+        await flush(self.connection)
 
     def close(self) -> None:
         """Listen no more."""
@@ -111,8 +112,7 @@ class Wire:
     async def say(self, subject: str, body: object) -> None:
         """Publish."""
         await self.connection.publish(subject, json.dumps(body).encode())
-        await asyncio.sleep(0)
-        await self.connection.flush()
+        await flush(self.connection)
 
     async def _listen(self, queue: "asyncio.Queue[Msg]") -> None:
         while True:
