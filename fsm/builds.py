@@ -21,7 +21,7 @@ from workspaced.fsm.effects import (
     StopJob,
     WorkspaceExpiry,
 )
-from workspaced.fsm.facts import QUEUE_TIMEOUT, Build, Facts, Queue, Workspace, job_status
+from workspaced.fsm.facts import QUEUE_TIMEOUT, Build, Facts, Queue, Workspace, job_status, without_next
 from workspaced.fsm.reach import Reach, reach
 from workspaced.fsm.values import Parameters, Transition
 from workspaced.fsm.world import World
@@ -65,8 +65,7 @@ def begin_build(world: World, facts: Facts, transition: Transition, wish: Wish) 
         agent_secret_hash=secret_hash,
         queue=Queue() if transition == "start" and world.settings.limits_builds else None,
     )
-    workspace = replace(facts.workspace, ttl_at=None, next=None, next_parameters=None, next_initiator=None)
-    begun = Facts(workspace, build)
+    begun = Facts(replace(without_next(facts.workspace), ttl_at=None), build)
     effects: tuple[Effect, ...] = (look_at_queue(world, build),) if build.queue else request_job(world, begun)
     return begun, effects + revoke_agents(latest, build)
 
@@ -252,7 +251,7 @@ def note_end(facts: Facts) -> Facts:
     if build.transition == "delete" and succeeded and not workspace.deleted:
         return replace(facts, workspace=replace(workspace, deleted=True, next=None, ttl_at=None))
     if workspace.next == "start" and not (build.transition == "stop" and succeeded):
-        return replace(facts, workspace=replace(workspace, next=None, next_parameters=None, next_initiator=None))
+        return replace(facts, workspace=without_next(workspace))
     return facts
 
 

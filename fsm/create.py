@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from workspaced.fsm.builds import Planned, Wish, begin_build, clean_up, is_stopped, renew_ttl
+from workspaced.fsm.builds import Planned, Wish, begin_build, clean_up, is_stopped
 from workspaced.fsm.chat import Chat
 from workspaced.fsm.commands import Create
 from workspaced.fsm.errors import BadRequest, Conflict, Forbidden, NotFound, Validation
@@ -17,6 +17,7 @@ from workspaced.fsm.reach import Reach, reach, selected_agent
 from workspaced.fsm.selection import root_agents
 from workspaced.fsm.state import WAITING, State
 from workspaced.fsm.template import Template
+from workspaced.fsm.use import exists
 from workspaced.fsm.world import World
 
 GENERATED_TRIES = 4
@@ -33,7 +34,7 @@ def create(world: World, chat: Chat, facts: Facts | None, command: Create, tenan
     if chat.state in WAITING:
         return Plan("attached", chat, build_id=facts.build.id if facts.in_flight else None)
     if chat.state is State.READY:
-        return _exists(world, chat, facts)
+        return exists(world, chat, facts)
     return _from_failed(world, chat, facts) or _new(world, chat, facts, command, template_id)
 
 
@@ -78,21 +79,16 @@ def _from_failed(world: World, chat: Chat, facts: Facts) -> Plan | None:
         return None
     match agent_link(agent, world.now, world.settings.agent_connection_timeout):
         case "connecting":
-            return Plan("attached", chat, event="retry") if waits else _exists(world, chat, facts)
+            return Plan("attached", chat, event="retry") if waits else exists(world, chat, facts)
         case "connected":
             again = waits and so_far is Reach.STARTING
-            return Plan("attached", chat, event="retry") if again else _exists(world, chat, facts)
+            return Plan("attached", chat, event="retry") if again else exists(world, chat, facts)
         case "disconnected" if (left := _grace_left(world, agent)) >= timedelta(0):
             if not waits:
-                return _exists(world, chat, facts)
+                return exists(world, chat, facts)
             return Plan("attached", chat, event="retry", deadline_at=world.now + left)
         case _:
             return None
-
-
-def _exists(world: World, chat: Chat, facts: Facts) -> Plan:
-    renewed, effects = renew_ttl(world, facts)
-    return Plan("exists", chat, (renewed,), effects=effects)
 
 
 def _grace_left(world: World, agent: Agent) -> timedelta:

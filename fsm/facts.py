@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from workspaced.fsm.values import Connection, JobStatus, Lifecycle, Link, Parameters, Transition
 
@@ -163,6 +164,11 @@ class Facts(Struct, frozen=True):
     def in_flight(self) -> bool:
         """An unfinished build exists."""
         return self.build is not None and job_status(self.build) in IN_FLIGHT
+
+
+def without_next(workspace: Workspace) -> Workspace:
+    """The workspace with nothing noted to follow the build in flight."""
+    return replace(workspace, next=None, next_parameters=None, next_initiator=None)
 
 
 def job_status(build: Build) -> JobStatus:

@@ -13,7 +13,7 @@ from workspaced.fsm.builds import revoke_agents
 from workspaced.fsm.effects import Effect, PurgeJob, StopJob
 from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.events import ERROR_LENGTH, AgentReport, BuildCreated, JobChanged, JobReport
-from workspaced.fsm.facts import IN_FLIGHT, Agent, Build, Facts, job_status
+from workspaced.fsm.facts import IN_FLIGHT, Agent, Build, Facts, job_status, without_next
 
 _RANK = {"pending": 0, "running": 1, "canceling": 2, "succeeded": 3, "failed": 3, "canceled": 3}
 _TERMINAL = 3
@@ -154,7 +154,7 @@ def merge_build(facts: Facts, created: BuildCreated, at: datetime) -> Merged:
         initiator=created.initiator,
     )
     if workspace.next == "start":
-        workspace = replace(workspace, next=None, next_parameters=None, next_initiator=None)
+        workspace = without_next(workspace)
     newer = Facts(replace(workspace, ttl_at=None), build)
     if latest is None or not facts.in_flight:
         return Merged(newer, effects=revoke_agents(latest, build))

@@ -1,4 +1,4 @@
-"""The commands of a workspace in use: `unreachable` and `touch` (domain.md 2.5, wire.md section 2)."""
+"""A workspace in use: `unreachable`, `touch`, and asking for what is there (domain.md 2.5, wire.md section 2)."""
 
 from workspaced.fsm.builds import renew_ttl
 from workspaced.fsm.chat import Chat
@@ -21,6 +21,12 @@ def unreachable(world: World, chat: Chat, facts: Facts | None, command: Unreacha
         return Plan("attached", chat)
     ask = AskAgents(facts.workspace.id)
     return Plan("accepted", chat, (suspect(facts, agent, world.received),), effects=(ask,))
+
+
+def exists(world: World, chat: Chat, facts: Facts) -> Plan:
+    """The answer to a create or start of what is there already; whoever asks uses it, so its TTL is set anew."""
+    renewed, effects = renew_ttl(world, facts)
+    return Plan("exists", chat, (renewed,), effects=effects)
 
 
 def touch(world: World, chat: Chat, known: Facts | None, _command: Touch) -> Plan:

@@ -8,17 +8,17 @@ from workspaced.fsm.builds import (
     cancel_job,
     clean_up,
     is_stopped,
-    renew_ttl,
     version_to_start,
 )
 from workspaced.fsm.chat import Chat, Failure
 from workspaced.fsm.commands import Cancel, Delete, Restart, Start, Stop
 from workspaced.fsm.errors import BadRequest, Conflict, Forbidden
-from workspaced.fsm.facts import Build, Facts
+from workspaced.fsm.facts import Build, Facts, without_next
 from workspaced.fsm.parameters import for_start
 from workspaced.fsm.plan import Plan, own_workspace
 from workspaced.fsm.settle import Event
 from workspaced.fsm.state import WAITING, State
+from workspaced.fsm.use import exists
 from workspaced.fsm.values import Parameters, Transition
 from workspaced.fsm.world import World
 
@@ -34,7 +34,7 @@ def start(world: World, chat: Chat, known: Facts | None, command: Start) -> Plan
         return Plan("attached", chat, build_id=_id(facts.build) if facts.in_flight else None)
     if chat.state is State.FAILED:
         return _start_failed(world, chat, facts, command)
-    return _exists(world, chat, facts)
+    return exists(world, chat, facts)
 
 
 def _start_failed(world: World, chat: Chat, facts: Facts, command: Start) -> Plan:
@@ -46,12 +46,7 @@ def _start_failed(world: World, chat: Chat, facts: Facts, command: Start) -> Pla
         case Failure(phase=State.CONNECTING) | Failure(code="startup_timeout"):
             return Plan("attached", chat, event="retry")
         case _:
-            return _exists(world, chat, facts)
-
-
-def _exists(world: World, chat: Chat, facts: Facts) -> Plan:
-    renewed, effects = renew_ttl(world, facts)
-    return Plan("exists", chat, (renewed,), effects=effects)
+            return exists(world, chat, facts)
 
 
 def _start(world: World, chat: Chat, facts: Facts, command: Start | Restart) -> Plan:
@@ -163,10 +158,7 @@ def _build(world: World, chat: Chat, facts: Facts, transition: Transition, wish:
 
 
 def _drop_start(facts: Facts) -> Facts:
-    workspace = facts.workspace
-    if workspace.next != "start":
-        return facts
-    return replace(facts, workspace=replace(workspace, next=None, next_parameters=None, next_initiator=None))
+    return replace(facts, workspace=without_next(facts.workspace)) if facts.workspace.next == "start" else facts
 
 
 def _id(build: Build | None) -> str | None:

@@ -1,7 +1,7 @@
 """A command's connection to the engine, and which chat it is about."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -11,12 +11,13 @@ from msgspec.structs import replace
 from workspaced.app.config import patience
 from workspaced.app.sources import Sources
 from workspaced.bus.chat_client import WorkspacedClient
-from workspaced.bus.messages import ListRequest, WorkspaceEntry
+from workspaced.bus.messages import ChatList, ListRequest, WorkspaceEntry, WorkspaceList
 from workspaced.bus.tokens import is_uuid
 from workspaced.fsm.errors import BadRequest, NotFound
 from workspaced.fsm.snapshot import Snapshot
 
 T = TypeVar("T")
+P = TypeVar("P", ChatList, WorkspaceList)
 
 MOST: Final = 10_000
 """Chats or workspaces that one command looks at; larger places are asked by id, or over the bus."""
@@ -69,14 +70,9 @@ async def find_chat(client: WorkspacedClient, wanted: str | None) -> str:
 
 async def all_chats(client: WorkspacedClient, query: ListRequest | None = None) -> AsyncIterator[Snapshot]:
     """Every chat that `query` lists, page by page."""
-    query = query or ListRequest()
-    for _ in range(MOST // PAGE):
-        page = await client.list_chats(replace(query, limit=PAGE))
+    async for page in _pages(client.list_chats, query):
         for chat in page.chats:
             yield chat
-        if page.next is None:
-            return
-        query = replace(query, after=page.next)
 
 
 def has_workspace(chat: Snapshot) -> bool:
@@ -98,11 +94,16 @@ def _is_meant(chat: Snapshot, wanted: str) -> bool:
 
 async def all_workspaces(client: WorkspacedClient, query: ListRequest | None = None) -> AsyncIterator[WorkspaceEntry]:
     """Every live workspace that `query` lists, page by page."""
-    query = query or ListRequest()
-    for _ in range(MOST // PAGE):
-        page = await client.list_workspaces(replace(query, limit=PAGE))
+    async for page in _pages(client.list_workspaces, query):
         for entry in page.workspaces:
             yield entry
+
+
+async def _pages(read: Callable[[ListRequest], Awaitable[P]], query: ListRequest | None) -> AsyncIterator[P]:
+    query = query or ListRequest()
+    for _ in range(MOST // PAGE):
+        page = await read(replace(query, limit=PAGE))
+        yield page
         if page.next is None:
             return
         query = replace(query, after=page.next)
