@@ -11,14 +11,12 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 from fleet import Member, Template, new_id, ready_chats
-from load import Count
+from load import counting
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -124,22 +122,10 @@ async def create(stack: Stack, template: Template, chat: str) -> Body:
     )
 
 
-@asynccontextmanager
-async def heard(client: Client, subject: str, wanted: int) -> AsyncIterator[Count]:
-    """Leaves when so many pushes came on `subject`."""
-    count = Count(wanted)
-    subscription = await client.subscribe(subject, cb=count.came, pending_msgs_limit=-1, pending_bytes_limit=-1)
-    await client.flush()
-    yield count
-    async with asyncio.timeout(PATIENCE_S):
-        await count.complete.wait()
-    await subscription.unsubscribe()
-
-
 async def served(stack: Stack, template: Template) -> float:
     """A chat of another template is created and gets ready; seconds."""
     chat, began = new_id(), time.monotonic()
-    async with heard(stack.admin, f"ws.chat.{chat}.ready", 1):
+    async with counting(stack.admin, f"ws.chat.{chat}.ready", 1, PATIENCE_S):
         await create(stack, template, chat)
     return time.monotonic() - began
 
@@ -211,7 +197,7 @@ async def flood_of_events(stack: Stack, members: list[Member], other: Template, 
 async def drain(stack: Stack, count: int, outcome: Outcome) -> None:
     """Every build that waits has its turn and ends."""
     began = time.monotonic()
-    async with heard(stack.admin, "ws.chat.*.failed", count):
+    async with counting(stack.admin, "ws.chat.*.failed", count, PATIENCE_S):
         await Provisioner(stack.admin, "endless", "fails").start()
     await settled(stack.admin)
     outcome.note(f"the queue was empty {time.monotonic() - began:.0f} s after its builds began to end")

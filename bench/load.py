@@ -79,11 +79,11 @@ class Count:
 
 
 @asynccontextmanager
-async def counting(client: Client, listen: str, wanted: int) -> AsyncIterator[Count]:
+async def counting(client: Client, listen: str, wanted: int, patience_s: float = PATIENCE_S) -> AsyncIterator[Count]:
     """Count what comes on `listen`; leaves when all of it is there."""
     count = Count(wanted)
     subscription = await client.subscribe(listen, cb=count.came, pending_msgs_limit=-1, pending_bytes_limit=-1)
     await client.flush()
     yield count
-    await asyncio.wait_for(count.complete.wait(), PATIENCE_S)
+    await asyncio.wait_for(count.complete.wait(), patience_s)
     await subscription.unsubscribe()

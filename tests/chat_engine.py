@@ -1,6 +1,5 @@
 """An engine that the tests play for a chat daemon's client."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -11,6 +10,7 @@ from workspaced.app.embedded_nats import NatsServer
 from workspaced.bus import jetstream, subjects
 from workspaced.bus.announce import push_message
 from workspaced.bus.chat_client import WorkspacedClient
+from workspaced.bus.connection import flush
 from workspaced.bus.messages import GetChat
 from workspaced.bus.publish import Message, Publisher
 from workspaced.bus.request import Patience
@@ -43,8 +43,7 @@ class Engine:
         )
         self.service = Service(connection, handlers, "0.1.0")
         await self.service.start()
-        await asyncio.sleep(0)
-        await connection.flush()
+        await flush(connection)
 
     async def move(self, version: int, state: State, chat_id: str = CHAT, *, push: bool = True) -> None:
         """Commit a transition; with `push` False its push gets lost."""

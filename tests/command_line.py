@@ -37,15 +37,15 @@ class CommandLine:
         """One whose environment has these too."""
         return type(self)(self.environ | environ)
 
-    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """What it printed and its exit code."""
+    def run(self, *arguments: str | Path, limit: float = SAFETY_NET) -> subprocess.CompletedProcess[str]:
+        """What it printed and its exit code, within `limit` seconds."""
         return subprocess.run(
             [program(), *map(str, arguments)],
             env=self.environ,
             capture_output=True,
             text=True,
             check=False,
-            timeout=SAFETY_NET,
+            timeout=limit,
             stdin=subprocess.DEVNULL,
         )
 
@@ -60,6 +60,14 @@ class CommandLine:
         done = self.run(*arguments)
         assert (done.returncode, done.stderr) == (0, ""), (done.returncode, done.stderr, done.stdout)
         return done.stdout.splitlines()
+
+    @contextmanager
+    def up(self) -> Iterator[None]:
+        """With a stack that is up, and ends well."""
+        with self.running("up", "--json") as up:
+            assert up.stdout.readline(), up.stderr.read()
+            yield
+            assert up.end() == 0
 
     @contextmanager
     def running(self, *arguments: str | Path) -> Iterator["Running"]:

@@ -1,6 +1,5 @@
 """One NATS server and one Postgres per test worker, and what a test needs of them."""
 
-import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.servers import Connections, fresh_database, remove_streams, server_with_shared_agent
+from tests.servers import Connections, fresh_database, remove_streams, running, server_with_shared_agent
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.embedded_postgres import PostgresServer
 
@@ -29,21 +28,15 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def nats_server() -> Iterator[NatsServer]:
     """The worker's NATS server with the shipped nats.conf and one role more; tests ask for `nats`, without streams."""
-    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
-        server = server_with_shared_agent(Path(name))
-        asyncio.run(server.start())
+    with running(server_with_shared_agent) as server:
         yield server
-        asyncio.run(server.stop())
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """The worker's Postgres, fsync on; tests ask for `database`."""
-    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
-        server = PostgresServer(Path(name))
-        asyncio.run(server.start())
+    with running(PostgresServer) as server:
         yield server
-        asyncio.run(server.stop())
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """Real servers for tests: clients by role, what the server refused them, databases of one test's own."""
 
 import asyncio
+import tempfile
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import asyncpg
 from nats.aio.client import Client
@@ -15,7 +16,20 @@ from nats.js.api import StreamInfo
 from workspaced.app.credentials import Credentials, Role
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.embedded_postgres import PostgresServer
-from workspaced.bus.connection import servers_of
+from workspaced.bus.connection import flush, servers_of
+
+
+class Startable(Protocol):
+    """A server that is made first and started then."""
+
+    async def start(self) -> None:
+        """Returns when it answers."""
+
+    async def stop(self) -> None:
+        """Returns when it has ended."""
+
+
+S = TypeVar("S", bound=Startable)
 
 
 class Reachable(Protocol):
@@ -85,8 +99,7 @@ class Connections:
 
     async def refusals(self, client: Client) -> list[str]:
         """What the server refused since the last call; it has read all that `client` sent until now."""
-        await asyncio.sleep(0)  # flush() sends its PING ahead of what still waits in the client
-        await client.flush()
+        await flush(client)
         refused, self.refused = self.refused, []
         return refused
 
@@ -126,6 +139,16 @@ def server_with_shared_agent(
     conf = folder / "nats.conf"
     conf.write_text(text)
     return NatsServer(folder, conf=conf, more_users=(SHARED_AGENT, *names), arguments=arguments)
+
+
+@contextmanager
+def running(make: Callable[[Path], S]) -> Iterator[S]:
+    """The server that `make` makes of a folder of its own, started; ended after, and the folder is gone."""
+    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
+        server = make(Path(name))
+        asyncio.run(server.start())
+        yield server
+        asyncio.run(server.stop())
 
 
 async def remove_streams(server: Reachable) -> None:

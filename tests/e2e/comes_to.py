@@ -1,7 +1,7 @@
 """What a row of a command table comes to, as the whole `Answer`: what a command begins, and what refuses it."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,6 +17,7 @@ from workspaced.fsm.state import State
 from workspaced.fsm.values import Transition
 
 Row = tuple[str, Scene, Answer]
+There = Callable[[Stack, str], Awaitable[Scene]]
 Refusal = tuple[int, str, str | None, str, bool]
 """Status, code, field, text; whether all is as before."""
 
@@ -26,16 +27,16 @@ DELETED: Refusal = (
 )  # fmt: skip
 
 
-async def in_each(stack: Stack, situations: Iterable[str]) -> dict[str, Scene]:
-    """A scene for each situation, on one engine that nothing hurries."""
+async def in_each(stack: Stack, situations: Iterable[str], there: There = a_chat_in) -> dict[str, Scene]:
+    """A scene for each situation, on one engine that nothing hurries; `there` makes it."""
     await unhurried_engine(stack)
     names = list(situations)
-    return dict(zip(names, await asyncio.gather(*(a_chat_in(stack, name) for name in names)), strict=True))
+    return dict(zip(names, await asyncio.gather(*(there(stack, name) for name in names)), strict=True))
 
 
-async def ask_in_each(stack: Stack, verb: str, situations: Iterable[str]) -> list[Row]:
+async def ask_in_each(stack: Stack, verb: str, situations: Iterable[str], there: There = a_chat_in) -> list[Row]:
     """What a command comes to in each situation."""
-    scenes = await in_each(stack, situations)
+    scenes = await in_each(stack, situations, there)
     answers = await asyncio.gather(*(ask(scene, verb) for scene in scenes.values()))
     await only_what_was_asked(stack)
     return [(name, scene, answer) for (name, scene), answer in zip(scenes.items(), answers, strict=True)]

@@ -10,6 +10,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from tests.servers import Connections
+from workspaced.bus.connection import flush
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
@@ -82,8 +83,7 @@ class Provisioner:
         """Ask for jobs; anew when the server is another one."""
         wish = json.dumps({"batch": 10_000, "expires": _EXPIRES}).encode()
         await self.connection.publish("$JS.API.CONSUMER.MSG.NEXT.JOBS.local", wish, reply=self._inbox)
-        await asyncio.sleep(0)
-        await self.connection.flush()
+        await flush(self.connection)
 
     async def job(self, build_id: str | None = None) -> Body:
         """The job of that build, or the next one; it is taken once."""

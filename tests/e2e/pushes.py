@@ -8,6 +8,8 @@ from typing import Any
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from workspaced.bus.connection import flush
+
 LIMIT = 30.0
 """Seconds; a safety net."""
 
@@ -26,8 +28,7 @@ class Pushes:
     async def start(self) -> None:
         """Hear all from now on."""
         await self._connection.subscribe("ws.chat.>", cb=self._on_message, pending_msgs_limit=-1)
-        await asyncio.sleep(0)  # flush() sends its PING ahead of a SUB that still waits in the client
-        await self._connection.flush()
+        await flush(self._connection)
 
     async def until(self, chat_id: str, wanted: str | Callable[[Push], bool], after: int = 0) -> Push:
         """The first push of the chat, above version `after`, to that state or that is `wanted`."""

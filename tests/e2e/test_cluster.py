@@ -1,11 +1,9 @@
 """Three NATS servers, streams with three copies: any one of them may be killed at any time."""
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -13,7 +11,7 @@ import pytest
 from tests.e2e.cluster import SIZE, NatsCluster, OneOf
 from tests.e2e.crew import Crew
 from tests.e2e.stack import LIMIT, Stack
-from tests.servers import Connections, remove_streams
+from tests.servers import Connections, remove_streams, running
 from workspaced.app.audit import audit
 from workspaced.bus.jetstream import check, ensure
 from workspaced.bus.streams import Limits
@@ -31,11 +29,8 @@ LIMITS = Limits(replicas=SIZE, ack_wait=SOON, job_lease=SOON)
 @pytest.fixture(scope="module")
 def servers() -> Iterator[NatsCluster]:
     """One cluster for this file."""
-    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
-        cluster = NatsCluster(Path(name))
-        asyncio.run(cluster.start())
+    with running(NatsCluster) as cluster:
         yield cluster
-        asyncio.run(cluster.stop())
 
 
 @pytest.fixture

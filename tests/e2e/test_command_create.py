@@ -1,6 +1,5 @@
 """create on the real servers, row by row of domain.md 2.2: the exact reply, and all that it did."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from uuid import uuid4
@@ -8,8 +7,9 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
-from tests.e2e.answer import Answer, ask, moved, only_what_was_asked, unchanged
-from tests.e2e.scene import GRACE, LONG, Scene, unhurried_engine
+from tests.e2e.answer import Answer, moved, unchanged
+from tests.e2e.comes_to import Row, ask_in_each
+from tests.e2e.scene import GRACE, LONG, Scene
 from tests.e2e.stack import ORGANIZATION, TEMPLATE, Stack
 from tests.e2e.where import a_chat_in
 from workspaced.bus.messages import ListRequest, Reply
@@ -92,14 +92,13 @@ HERE: dict[str, Callable[[Stack], Awaitable[Scene]]] = {
 }
 
 
-async def create_in(stack: Stack, situations: Iterable[str]) -> list[tuple[str, Scene, Answer]]:
+async def create_in(stack: Stack, situations: Iterable[str]) -> list[Row]:
     """What a create comes to in each."""
-    await unhurried_engine(stack)
-    names = list(situations)
-    scenes = await asyncio.gather(*(HERE[name](stack) if name in HERE else a_chat_in(stack, name) for name in names))
-    answers = await asyncio.gather(*(ask(scene, "create") for scene in scenes))
-    await only_what_was_asked(stack)
-    return list(zip(names, scenes, answers, strict=True))
+
+    async def there(stack: Stack, name: str) -> Scene:
+        return await (HERE[name](stack) if name in HERE else a_chat_in(stack, name))
+
+    return await ask_in_each(stack, "create", situations, there)
 
 
 # --- the rows ---------------------------------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """start on the real servers, row by row of domain.md 2.3: the exact reply, and all that it did."""
 
-import asyncio
-from collections.abc import Iterable
 from datetime import datetime
 from uuid import uuid4
 
@@ -9,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.e2e.answer import Answer, ask, moved, only_what_was_asked, unchanged
+from tests.e2e.comes_to import ask_in_each
 from tests.e2e.refusals import refusal
 from tests.e2e.scene import GRACE, LONG, Scene, unhurried_engine
 from tests.e2e.stack import ORGANIZATION, TEMPLATE, Stack
@@ -16,17 +15,6 @@ from tests.e2e.where import a_chat_in
 from workspaced.bus.messages import Reply
 from workspaced.fsm.errors import Conflict
 from workspaced.fsm.state import State
-
-
-async def start_in(stack: Stack, situations: Iterable[str]) -> list[tuple[str, Answer]]:
-    """What a start comes to in each."""
-    await unhurried_engine(stack)
-    names = list(situations)
-    scenes = await asyncio.gather(*(a_chat_in(stack, name) for name in names))
-    answers = await asyncio.gather(*(ask(scene, "start") for scene in scenes))
-    await only_what_was_asked(stack)
-    return list(zip(names, answers, strict=True))
-
 
 IS_THERE = {
     "stopping": "conflict",
@@ -51,7 +39,7 @@ IS_THERE = {
 
 async def test_what_is_there(stack: Stack, subtests: pytest.Subtests) -> None:
     """The chat as it is, and the build in flight if there is one; nothing is written, built or said."""
-    for situation, answer in await start_in(stack, IS_THERE):
+    for situation, _, answer in await ask_in_each(stack, "start", IS_THERE):
         with subtests.test(situation):
             assert answer == unchanged(answer, IS_THERE[situation])
 
@@ -76,7 +64,7 @@ def due_by(answer: Answer) -> datetime:
 
 async def test_it_waits_again(stack: Stack, subtests: pytest.Subtests) -> None:
     """A chat that gave up is back at what it waited for, with a new deadline; nothing is built."""
-    for situation, answer in await start_in(stack, WAITS_AGAIN):
+    for situation, _, answer in await ask_in_each(stack, "start", WAITS_AGAIN):
         state, waiting_for = WAITS_AGAIN[situation]
         with subtests.test(situation):
             assert answer == moved(
@@ -128,7 +116,7 @@ def a_start_build(answer: Answer) -> Answer:
 
 async def test_it_begins_anew(stack: Stack, subtests: pytest.Subtests) -> None:
     """The workspace gets a start build under the next number; agent, failure and the last build's error are gone."""
-    for situation, answer in await start_in(stack, BEGINS_ANEW):
+    for situation, _, answer in await ask_in_each(stack, "start", BEGINS_ANEW):
         with subtests.test(situation):
             assert answer == a_start_build(answer)
 

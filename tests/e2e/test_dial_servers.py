@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 from tests.e2e.provisioner import Agent, an_agent, now
 from tests.e2e.stack import LIMIT, ORGANIZATION
 from tests.e2e.tool_user import ToolUser
+from workspaced.bus.connection import flush
 from workspaced.bus.dial import Dialer, ping_dialer
 from workspaced.bus.dial_errors import AgentNotFound, DialFailed, NoAgent, NoWorkspace
 from workspaced.bus.dial_settings import DialSettings
@@ -28,8 +29,7 @@ async def answer(agent: Agent, build_id: str | None = None) -> None:
         await message.respond(json.dumps(body).encode())
 
     await agent.connection.subscribe(f"ws.agent.{agent.id}.ping", cb=pong)
-    await asyncio.sleep(0)  # flush() sends its PING ahead of a SUB that still waits in the client
-    await agent.connection.flush()
+    await flush(agent.connection)
 
 
 class Asked:
@@ -42,8 +42,7 @@ class Asked:
     async def start(self) -> None:
         """Hear them from now on."""
         await self._user.stack.admin.subscribe("ws.api.>", cb=self._on_message)
-        await asyncio.sleep(0)  # as above
-        await self._user.stack.admin.flush()
+        await flush(self._user.stack.admin)
 
     async def verbs(self) -> list[str]:
         """What was asked since the last time."""

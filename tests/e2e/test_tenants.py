@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-import tempfile
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -16,7 +16,7 @@ from tests.command_line import CommandLine
 from tests.e2e.provisioner import now
 from tests.e2e.stack import LIMIT, ORGANIZATION, TEMPLATE, Stack
 from tests.permission_table import snippet
-from tests.servers import Connections, server_with_shared_agent
+from tests.servers import Connections, running, server_with_shared_agent
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.serve import Server
 from workspaced.bus import subjects
@@ -35,13 +35,9 @@ Body = dict[str, Any]
 @pytest.fixture(scope="module")
 def nats_server() -> Iterator[NatsServer]:
     """A server with this account and its users."""
-    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
-        server = server_with_shared_agent(
-            Path(name), accounts=snippet("tenant-account"), names=("acme", "acme_inspector")
-        )
-        asyncio.run(server.start())
+    names = ("acme", "acme_inspector")
+    with running(partial(server_with_shared_agent, accounts=snippet("tenant-account"), names=names)) as server:
         yield server
-        asyncio.run(server.stop())
 
 
 @pytest.fixture

@@ -159,10 +159,7 @@ async def test_attached_to_a_build(user: ToolUser, state: State) -> None:
 
 async def test_attached_to_a_build_that_fails(user: ToolUser) -> None:
     """Another prefix than for a build of one's own."""
-    await user.stack.engine()
-    job, _ = await user.reach(State.BUILDING)
-    running = user.begin("create_workspace")
-    await user.answered()
+    job, running = await user.attach_to_build("create_workspace")
     await user.provisioner.tell(job, "failed", error="")
 
     assert await running == ToolResult(
@@ -172,10 +169,7 @@ async def test_attached_to_a_build_that_fails(user: ToolUser) -> None:
 
 async def test_attached_quota(user: ToolUser) -> None:
     """For a build found in flight the action is start."""
-    await user.stack.engine()
-    job, _ = await user.reach(State.BUILDING)
-    running = user.begin("create_workspace")
-    await user.answered()
+    job, running = await user.attach_to_build("create_workspace")
     quota = {"credits_consumed": 12, "budget": 10}
     await user.provisioner.tell(job, "failed", error="too big", error_code="INSUFFICIENT_QUOTA", quota=quota)
 
@@ -191,10 +185,7 @@ async def test_attached_quota(user: ToolUser) -> None:
 
 async def test_attached_no_agent(user: ToolUser) -> None:
     """Here `agent_status` is left out."""
-    await user.stack.engine()
-    job, _ = await user.reach(State.BUILDING)
-    running = user.begin("create_workspace")
-    await user.answered()
+    job, running = await user.attach_to_build("create_workspace")
     await user.provisioner.tell(job, "succeeded", agents=[])
 
     assert await running == ToolResult(COMPLETED | {"build_id": job["build_id"]})
@@ -202,10 +193,7 @@ async def test_attached_no_agent(user: ToolUser) -> None:
 
 async def test_attached_with_readiness(user: ToolUser) -> None:
     """Other readiness fields are there."""
-    await user.stack.engine()
-    job, _ = await user.reach(State.BUILDING)
-    running = user.begin("create_workspace")
-    await user.answered()
+    job, running = await user.attach_to_build("create_workspace")
     await user.provisioner.tell(job, "succeeded", agents=two_agents())
 
     assert await running == ToolResult(

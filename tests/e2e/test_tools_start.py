@@ -199,10 +199,7 @@ async def test_attached_to_a_build(user: ToolUser, state: State) -> None:
 
 async def test_attached_to_a_build_that_fails(user: ToolUser) -> None:
     """Another prefix."""
-    await user.stack.engine()
-    job, _ = await user.reach(State.BUILDING)
-    running = user.begin("start_workspace")
-    await user.answered()
+    job, running = await user.attach_to_build("start_workspace")
     await user.provisioner.tell(job, "failed", error="no space left")
 
     assert await running == ToolResult(

@@ -73,6 +73,14 @@ class ToolUser:
         self._before = self.client.replies
         return asyncio.create_task(run_tool(tool, self.call(call_id), given))
 
+    async def attach_to_build(self, tool: str) -> tuple[Body, Running]:
+        """The job of a build under way, and a call of `tool` that waits for its end."""
+        await self.stack.engine()
+        job, _ = await self.reach(State.BUILDING)
+        running = self.begin(tool)
+        await self.answered()
+        return job, running
+
     async def run(self, tool: str, call_id: str | None = None, **arguments: object) -> ToolResult:
         """Call a tool, and wait for what it says."""
         async with asyncio.timeout(LIMIT):

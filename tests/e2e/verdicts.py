@@ -1,28 +1,20 @@
 """Running `workspaced conformance` and reading what came of each check."""
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.command_line import CommandLine, program
+from tests.command_line import CommandLine
 
 SLOW = ("--slow-source", '{"seconds": 60}', "--failing-source", '{"error": "no disk"}')
 """What the example provisioners understand."""
 LIMIT = 110
+"""Seconds after which a test gives up: all checks take longer than other commands."""
 
 
 def verdicts(cli: CommandLine, *arguments: str | Path) -> dict[str, Any]:
     """What came of each check by its name: `pass`, `skip`, or the reason of a failure."""
-    done = subprocess.run(
-        [program(), "conformance", *map(str, arguments)],
-        env=cli.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT,
-        stdin=subprocess.DEVNULL,
-    )
+    done = cli.run("conformance", *arguments, limit=LIMIT)
     found: dict[str, Any] = {}
     last = ""
     for line in done.stdout.splitlines():

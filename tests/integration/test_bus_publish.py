@@ -12,6 +12,7 @@ from tests.servers import Connections
 from workspaced.bus import jetstream, streams, subjects
 from workspaced.bus.announce import effect_message, messages_of
 from workspaced.bus.codec import MAX_BODY
+from workspaced.bus.connection import flush
 from workspaced.bus.publish import Message, NotStored, Publisher, with_id
 from workspaced.bus.pull import Pull, ack
 from workspaced.fsm.effects import ChatDeadline, PurgeJob, SetTimer, StopJob
@@ -107,8 +108,7 @@ async def test_plain_messages_are_not_waited_for(publisher: Publisher, connect: 
     """A batch of plain messages ends when it is sent."""
     provisioner = await connect("provisioner")
     listening = await provisioner.subscribe(subjects.ALL_CANCELS)
-    await asyncio.sleep(0)
-    await provisioner.flush()
+    await flush(provisioner)
     await publisher.publish([effect_message(StopJob(JOB, BUILD, WORKSPACE, "canceled"), NOW)])
 
     assert (await listening.next_msg(timeout=10)).subject == f"ws.cancel.{JOB}"
@@ -189,8 +189,7 @@ async def test_acks_of_a_pull(publisher: Publisher, timers: Pull, connect: Conne
     await publisher.publish([effect_message(SetTimer(NOW, ChatDeadline(CHAT, 1)), NOW)])
     engine = await connect("engine")
     await ack(engine, await timers.take())
-    await asyncio.sleep(0)
-    await engine.flush()
+    await flush(engine)
     info = await jetstream.request(admin, "CONSUMER.INFO.TIMERS.engine")
 
     assert info["num_ack_pending"] == 0

@@ -11,6 +11,7 @@ from tests.bus_messages import WORKSPACE, an_id
 from tests.servers import Connections
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.bus import jetstream, streams, subjects
+from workspaced.bus.connection import flush
 from workspaced.bus.publish import Message, Publisher, with_id
 from workspaced.bus.pull import Intake, ack, nak, term
 from workspaced.bus.streams import Limits
@@ -110,8 +111,7 @@ async def test_acknowledged_messages_are_done(intake: Intake, send: Send, admin:
         taken += await intake.take()
     await ack(engine, taken[:2])
     await term(engine, taken[2:], "nobody could use it")
-    await asyncio.sleep(0)
-    await engine.flush()
+    await flush(engine)
     info = await jetstream.request(admin, "CONSUMER.INFO.EVENTS.engine")
 
     assert (info["num_ack_pending"], info["num_redelivered"]) == (0, 0)

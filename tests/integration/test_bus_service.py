@@ -15,6 +15,7 @@ from tests.servers import Connections
 from workspaced.bus import jetstream, subjects, tokens
 from workspaced.bus.ask import Asker, refusal_message, reply_message
 from workspaced.bus.codec import MAX_BODY
+from workspaced.bus.connection import flush
 from workspaced.bus.faults import error_in
 from workspaced.bus.messages import Reply
 from workspaced.bus.publish import Message, Publisher
@@ -213,8 +214,7 @@ async def decide(connect: Connections, answer: Callable[[str], Message]) -> Clie
         await publisher.publish([answer(message.headers["Ws-Reply"])])
 
     await admin.subscribe("ws.cmd.>", cb=on_command)
-    await asyncio.sleep(0)
-    await admin.flush()
+    await flush(admin)
     return admin
 
 

@@ -1,11 +1,8 @@
 """Who may say what, asked of a real server with the shipped nats.conf: the tables of docs/security.md."""
 
-import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +11,7 @@ from nats.js.api import StreamConfig
 from nats.js.errors import APIError
 
 from tests.permission_table import IDS, rows
-from tests.servers import Connections
+from tests.servers import Connections, running
 from workspaced.app.clock import utc_now
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.bus.auth_jwt import Signer
@@ -51,11 +48,8 @@ class Open:
 @pytest.fixture(scope="module")
 def shipped() -> Iterator[NatsServer]:
     """A server with the very file that is shipped."""
-    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
-        server = NatsServer(Path(name) / "server")
-        asyncio.run(server.start())
+    with running(NatsServer) as server:
         yield server
-        asyncio.run(server.stop())
 
 
 @asynccontextmanager
