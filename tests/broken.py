@@ -25,10 +25,16 @@ async def publish(
     client: Client, subject: bytes, body: bytes, *, block: bytes | None = None, reply: bytes = b""
 ) -> None:
     """Send one message as `client`, with `block` for its headers, and have the server read it."""
+    await send(client, subject, body, block=block, reply=reply)
+    await client.flush()
+
+
+async def send(client: Client, subject: bytes, body: bytes, *, block: bytes | None = None, reply: bytes = b"") -> None:
+    """The same, whenever the client writes to its socket."""
     words = [subject, *([reply] if reply else [])]
     if block is None:
         line = b" ".join([b"PUB", *words, b"%d" % len(body)])
     else:
         line = b" ".join([b"HPUB", *words, b"%d %d" % (len(block), len(block) + len(body))])
     await client._send_command(line + b"\r\n" + (block or b"") + body + b"\r\n")  # noqa: SLF001  # no public way sends these
-    await client.flush()
+    await client._flush_pending()  # noqa: SLF001  # as the library's own publish does

@@ -149,7 +149,7 @@ async def test_work_that_was_done_before_the_cancel_succeeds(engine: Engine, con
 async def test_lease_is_extended_while_the_job_runs(connect: Connections) -> None:
     """A job that takes several leases is not given away."""
     engine = Engine(connect)
-    await engine.start(job_lease=timedelta(milliseconds=600))
+    await engine.start(job_lease=timedelta(seconds=2))
     extended: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def on_ack(msg: Any) -> None:  # noqa: ANN401  # nats-py's Msg
@@ -161,7 +161,7 @@ async def test_lease_is_extended_while_the_job_runs(connect: Connections) -> Non
     gate, job = Gate(), a_job()
     async with serving(connect, gate):
         await engine.send(job)
-        for _ in range(7):  # a third of the lease each
+        for _ in range(4):  # a third of the lease each
             await asyncio.wait_for(extended.get(), SAFETY_NET)
         gate.open.set()
         report = await engine.job(job, "succeeded")
