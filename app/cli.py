@@ -133,6 +133,7 @@ def explain(error: Exception) -> int:
 
 
 def _say(text: str, code: str, exit_code: int) -> int:
-    one_line = " ".join(text.split())
-    print(f"error: {one_line} ({code})", file=sys.stderr)
+    from workspaced.app.harmless import one_line
+
+    print(f"error: {one_line(' '.join(text.split()))} ({code})", file=sys.stderr)
     return exit_code

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from workspaced.app.credentials import Role
-from workspaced.app.private_file import write_private
+from workspaced.app.private_file import read_private, write_private
 from workspaced.fsm.errors import Unavailable
 
 NAME = "connection.json"
@@ -30,13 +30,9 @@ def read_connection(folder: Path) -> Connection:
     """The stack of `folder`; raises `Unavailable` when there is none. It may have died since it wrote the file."""
     path = folder / NAME
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Connection)
+        return read_private(path, Connection)
     except FileNotFoundError:
         raise Unavailable(f"no stack runs in {folder}: start one with `workspaced up --dir {folder}`") from None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise Unavailable(
-            f"{path} cannot be read ({error}): start the stack anew with `workspaced up --dir {folder}`"
-        ) from error
 
 
 def remove_connection(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from workspaced.app.private_file import write_private
+from workspaced.app.private_file import read_private, write_private
 
 ROLES: Final = ("admin", "engine", "chatd", "provisioner", "inspector")
 """The standing users of nats.conf but two. Agents are none of them: the auth callout lets them in."""
@@ -54,7 +54,7 @@ def load_credentials(folder: Path, more: tuple[str, ...] = ()) -> Credentials:
     from workspaced.bus.auth_jwt import make_account_seed
 
     path = folder / "secrets.json"
-    known = msgspec.json.decode(path.read_bytes(), type=dict[str, str]) if path.exists() else {}
+    known = read_private(path, dict[str, str]) if path.exists() else {}
     users = (SYSTEM, CALLOUT, *ROLES, *more)
     wanted = {user: known.get(user) or _password() for user in users}
     wanted[SEED] = known.get(SEED) or make_account_seed(secrets.token_bytes(32))

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from workspaced.app.credentials import load_credentials
-from workspaced.app.private_file import write_private
+from workspaced.app.private_file import read_private, write_private
 from workspaced.app.server_process import ServerFailed, ServerProcess
 from workspaced.bus.auth_jwt import Signer
 
@@ -124,7 +124,7 @@ class NatsServer:
     def _choose_ports(self) -> dict[str, int]:
         """The ports wanted; else those of the last time, if nobody took them; else free ones."""
         path = self.folder / "ports.json"
-        last: dict[str, int] = json.loads(path.read_bytes()) if path.exists() else {}
+        last = read_private(path, dict[str, int]) if path.exists() else {}
         chosen = {name: wanted or last.get(name, 0) for name, wanted in self._wanted.items()}
         for name, port in chosen.items():
             if not self._wanted[name] and not (port and _free(port)):

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from workspaced.app.clock import RandomIds
-from workspaced.app.private_file import write_private
+from workspaced.app.private_file import read_private, write_private
 from workspaced.fsm.commands import Owner
 from workspaced.fsm.names import LONGEST
 
@@ -29,7 +29,7 @@ def load_identity(folder: Path) -> Identity:
         ids = RandomIds()
         made = Identity(Owner(ids.uuid(), _own_name()), ids.uuid())
         write_private(path, msgspec.json.format(msgspec.json.encode(made)))
-    return msgspec.json.decode(path.read_bytes(), type=Identity)
+    return read_private(path, Identity)
 
 
 def _own_name() -> str:

@@ -2,6 +2,22 @@
 
 import os
 from pathlib import Path
+from typing import TypeVar
+
+from workspaced.bus.codec import decode
+from workspaced.fsm.errors import Unavailable
+
+T = TypeVar("T")
+
+
+def read_private(path: Path, kind: type[T]) -> T:
+    """What `path` holds. Raises FileNotFoundError, and Unavailable with one line when it is of no use."""
+    try:
+        return decode(path.read_bytes(), kind)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"{path} cannot be read ({error}); mend it, or move it away and start again") from None
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from workspaced.app.clock import utc_now
+from workspaced.app.harmless import one_line
 from workspaced.app.render import say, style_of
 from workspaced.app.story import move_line, note, status_line
 from workspaced.fsm.snapshot import Snapshot
@@ -69,9 +70,9 @@ class Progress:
             return
         from rich.text import Text
 
-        text = Text(line)
+        text = Text(one_line(line))
         text.highlight_words([f"-> {snapshot.state}"], style_of(snapshot.state))
-        if tail := note(snapshot):
+        if tail := one_line(note(snapshot)):
             text.highlight_words([tail], "dim")
         self._live.console.print(text, soft_wrap=True)
 

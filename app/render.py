@@ -1,6 +1,5 @@
 """What people read: tables, states in colour, times and spans in words; and JSON for programs."""
 
-import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from workspaced.app.harmless import escaped, harmless, one_line
 from workspaced.fsm.state import State
 
 if TYPE_CHECKING:
@@ -21,24 +21,22 @@ STYLES: Final = {
 """The other states are on their way."""
 ON_ITS_WAY: Final = "yellow"
 SHORT_ID: Final = 8
-_CONTROL: Final = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0a-\x1f\x7f-\x9f]")
-"""Colours, and every control character but the tab."""
 
 
 def print_json(document: object) -> None:
     """One document on one line, as it is on the wire."""
-    sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
+    sys.stdout.buffer.write(escaped(msgspec.json.encode(document).decode()).encode() + b"\n")
     sys.stdout.buffer.flush()
 
 
 def say(text: str = "") -> None:
-    """A line of plain text, at once."""
-    print(text, flush=True)
+    """A line of plain text, at once; it may have texts of others in it."""
+    print(one_line(text), flush=True)
 
 
-def harmless(text: str) -> str:
-    """`text` of somebody else for a terminal: colours stay, what would move, rename or erase something does not."""
-    return _CONTROL.sub(lambda found: found[0] if len(found[0]) > 1 else "\N{REPLACEMENT CHARACTER}", text)
+def say_all(text: str) -> None:
+    """The same of a text with any number of lines."""
+    print(harmless(text), flush=True)
 
 
 def title(text: str) -> None:
@@ -58,7 +56,7 @@ def console() -> "Console":
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
     """Columns in line; on a terminal in colour and cut to its width, else whole. `empty` is said without rows."""
-    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    texts = [["" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
     if not texts:
         say(empty)
     elif sys.stdout.isatty():
@@ -85,7 +83,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def print_fields(fields: Sequence[tuple[str, object]]) -> None:
     """Names and values, one a line; those without a value are left out."""
-    shown = [(name, str(value)) for name, value in fields if value not in {None, ""}]
+    shown = [(name, one_line(str(value))) for name, value in fields if value not in {None, ""}]
     width = max((len(name) for name, _ in shown), default=0)
     out = console() if sys.stdout.isatty() else None
     for name, value in shown:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from workspaced.bus.chat_client import WorkspacedClient
+from workspaced.bus.codec import MAX_BODY
 from workspaced.bus.tokens import is_uuid
 from workspaced.fsm.errors import BadRequest, NotFound
 from workspaced.fsm.template import Template
@@ -53,37 +54,48 @@ def preset_id(template: Template, wanted: str | None) -> str | None:
 def read_template(path: Path) -> dict[str, Any]:
     """The template in a JSON or TOML file, or in a folder. Raises BadRequest with what is wrong."""
     if not path.is_dir():
-        return _parse(path)
+        return _parse(path, _text(path))
     file = next((path / name for name in FILES if (path / name).exists()), None)
-    template = _parse(file) if file else {}
+    template = _parse(file, _inside(path, file.name)) if file else {}
     template.setdefault("name", path.resolve().name)
     source = template.setdefault("source", {})
     if not isinstance(source, dict):
         raise BadRequest(f"{file}: source must be a table when the folder has scripts", field="source")
     for name, field in SCRIPTS.items():
         if (path / name).exists():
-            source.setdefault(field, _text(path / name))
+            source.setdefault(field, _inside(path, name))
     if (path / README).exists():
-        template.setdefault("readme", _text(path / README))
+        template.setdefault("readme", _inside(path, README))
     if file is None and not source:
         raise BadRequest(f"{path} has neither {' nor '.join((*FILES, *SCRIPTS))}", code="invalid_template")
     return template
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    text = _text(path)
+def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
         parsed = tomllib.loads(text) if path.suffix == ".toml" else msgspec.json.decode(text.encode())
-    except (tomllib.TOMLDecodeError, msgspec.DecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequest(f"{path}: {error}", code="invalid_template") from None
     if not isinstance(parsed, dict):
         raise BadRequest(f"{path}: a template is an object with at least a name", code="invalid_template")
     return parsed
 
 
+def _inside(folder: Path, name: str) -> str:
+    """The text of a file in a folder that may be somebody else's: nothing of ours gets into a template by a link."""
+    path = folder / name
+    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+        raise BadRequest(f"{path} is no file of its folder", code="invalid_template")
+    return _text(path)
+
+
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BODY + 1)
+        if len(content) > MAX_BODY:
+            raise BadRequest(f"{path} is longer than a template may be", code="invalid_template")
+        return content.decode()
     except OSError as error:
         raise BadRequest(f"cannot read {path}: {error.strerror}", code="invalid_template") from None
     except UnicodeDecodeError:

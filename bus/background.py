@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from workspaced.bus.headers import one_line
+
 _log = logging.getLogger(__name__)
 
 
@@ -28,4 +30,4 @@ class Background:
         try:
             await work()
         except Exception as error:  # noqa: BLE001  # nobody waits for it, so nobody else can be told
-            _log.warning("%s: %s", what, str(error) or type(error).__name__)
+            _log.warning("%s: %s", what, one_line(str(error)) or type(error).__name__)

@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from workspaced.bus.forgiving import ForgivingClient
+from workspaced.bus.headers import one_line
 from workspaced.bus.refusals import Refusals
 from workspaced.fsm.errors import Unavailable
 
@@ -93,7 +94,7 @@ async def open_connection(  # noqa: PLR0913  # all by name, and hardly anybody n
     async def note(error: Exception) -> None:
         if connection.is_connected:
             connection.refusals.hear(error)
-            _log.warning("NATS: %s", error)
+            _log.warning("NATS: %s", one_line(str(error)))  # of the server; what it names, others may have chosen
         elif not (faults and _refused(faults[0])):  # of a refusal one often sees only that the connection was reset
             faults[:] = [error]
 

@@ -191,10 +191,12 @@ def _place(flags: dict[str, str | None], tag: str, lease: timedelta) -> "Abstrac
 
 
 def _print(result: "Result") -> None:
+    from workspaced.app.harmless import one_line
+
     word = click.style(result.verdict, fg=_COLOURS[result.verdict])
     click.echo(f"{word}  {result.name:<24}  {result.duty}")
     if result.reason:
-        click.echo(f"      {'':<24}  {result.reason}")
+        click.echo(f"      {'':<24}  {one_line(result.reason)}")
     sys.stdout.flush()
 
 
@@ -203,5 +205,5 @@ def _json(name: str, text: str | None) -> object:
 
     try:
         return None if text is None else msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"--{name.replace('_', '-')} takes JSON: {error}") from None

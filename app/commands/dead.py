@@ -153,7 +153,7 @@ def _count(sequences: tuple[int, ...]) -> str:
 
 def _print(letter: "DeadEntry") -> None:
     from workspaced.app.redrive import refusal
-    from workspaced.app.render import print_fields, say
+    from workspaced.app.render import print_fields, say, say_all
 
     print_fields(
         [
@@ -166,4 +166,4 @@ def _print(letter: "DeadEntry") -> None:
         ]
     )
     say()
-    say(letter.body)
+    say_all(letter.body)

@@ -10,7 +10,7 @@ from workspaced.app.commands import options
 @options.as_json
 def diagram(*, form: str, as_json: bool) -> None:
     """Print the state machine: a mermaid diagram, a Markdown table."""
-    from workspaced.app.render import print_json, say
+    from workspaced.app.render import print_json, say_all
     from workspaced.fsm import machine
 
     drawn = {"mermaid": machine.diagram(), "table": machine.table()}
@@ -18,4 +18,4 @@ def diagram(*, form: str, as_json: bool) -> None:
     if as_json:
         print_json(chosen)
     else:
-        say("\n\n".join(text.strip() for text in chosen.values()))
+        say_all("\n\n".join(text.strip() for text in chosen.values()))

@@ -103,9 +103,10 @@ async def _finish_with_build(client: "WorkspacedClient", chat_id: str, build_id:
 
 
 def _print(line: "LogEntry", *, as_json: bool) -> None:
-    from workspaced.app.render import harmless, print_json, say
+    from workspaced.app.harmless import coloured_line
+    from workspaced.app.render import print_json
 
     if as_json:
         print_json(line)
     else:
-        say(f"{line.at:%H:%M:%S.%f}"[:-3] + harmless(f"  {line.stage:<8}  {line.output}"))
+        print(f"{line.at:%H:%M:%S.%f}"[:-3] + coloured_line(f"  {line.stage:<8}  {line.output}"), flush=True)

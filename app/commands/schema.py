@@ -55,6 +55,8 @@ def _check(path: Path) -> int:
 
     try:
         found = breaks(msgspec.json.decode(path.read_bytes()), document())
+    except OSError as error:
+        raise click.UsageError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         raise click.UsageError(f"{path} is no AsyncAPI document of workspaced") from None
     for each in found:

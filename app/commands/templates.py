@@ -74,7 +74,8 @@ def get_template(*, wanted: str, organization: str | None, as_json: bool, **flag
     import msgspec
 
     from workspaced.app.commands.session import open_client, run
-    from workspaced.app.render import print_json, say
+    from workspaced.app.harmless import escaped
+    from workspaced.app.render import print_json, say_all
     from workspaced.app.template_files import find_template
 
     sources = Sources(flags, os.environ)
@@ -85,7 +86,7 @@ def get_template(*, wanted: str, organization: str | None, as_json: bool, **flag
         if as_json:
             print_json(found)
         else:
-            say(msgspec.json.format(msgspec.json.encode(found)).decode())
+            say_all(escaped(msgspec.json.format(msgspec.json.encode(found)).decode()))
 
     run(work())
 
@@ -101,6 +102,7 @@ def put_templates(*, paths: tuple[Path, ...], organization: str | None, as_json:
     A file is JSON or TOML. A folder has template.toml or template.json, startup.sh, build.sh, README.md, any of them.
     """
     from workspaced.app.commands.session import open_client, run
+    from workspaced.app.harmless import one_line
     from workspaced.app.render import print_json, say
     from workspaced.app.template_files import read_template, with_known_id
 
@@ -117,7 +119,7 @@ def put_templates(*, paths: tuple[Path, ...], organization: str | None, as_json:
                     continue
                 say(f"{reply.template.name}  {reply.template.id}  version {reply.template.active_version_id}")
                 for warning in reply.warnings:
-                    click.echo(f"warning: {warning}", err=True)
+                    click.echo(f"warning: {one_line(warning)}", err=True)
 
     run(work())
 

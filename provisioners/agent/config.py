@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from workspaced.fsm.durations import parse_duration
 from workspaced.fsm.values import Id
+from workspaced.provisioners.own_file import read_own
 
 CONFIG_VARIABLE: Final = "WORKSPACED_AGENT_CONFIG"
 """Names the file in the agent's environment; scripts do not get it."""
@@ -92,10 +93,10 @@ class AgentConfig(Struct, frozen=True):
 def read_config(path: Path) -> AgentConfig:
     """The configuration in `path`. Raises ValueError with one line that says what is wrong."""
     try:
-        config = msgspec.json.decode(path.read_bytes(), type=AgentConfig)
+        config = msgspec.json.decode(read_own(path), type=AgentConfig)
     except OSError as error:
-        raise ValueError(f"cannot read the agent's configuration {path}: {error.strerror}") from None
-    except msgspec.DecodeError as error:
+        raise ValueError(f"cannot read the agent's configuration {path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the agent's configuration {path} is not valid: {error}") from None
     for name in ("startup_script_timeout", "stop_grace"):
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from workspaced.fsm.durations import parse_duration
 from workspaced.fsm.values import Lifecycle
 from workspaced.provisioners.agent.config import AgentConfig
+from workspaced.provisioners.own_file import open_own
 from workspaced.provisioners.scripts import NOT_FOUND, Script
 
 Report = Callable[[Lifecycle, int | None], None]
@@ -60,8 +61,7 @@ class _Log:
         self._left = config.startup_log_max_bytes
         self._fd: int | None = None
         if config.startup_log is not None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._fd = os.open(config.startup_log, flags, 0o600)
+            self._fd = open_own(Path(config.startup_log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
     def write(self, data: bytes) -> None:
         """Keep `data` while there is room for it; a full disk must not stop the script."""

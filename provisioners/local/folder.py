@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from workspaced.bus.tokens import is_uuid
 from workspaced.fsm.values import Id
+from workspaced.provisioners.own_file import open_own, read_own
 from workspaced.provisioners.processes import Process
 
 STATE: Final = "agent.json"
@@ -77,8 +78,8 @@ class Folder:
     def record(self) -> WorkspaceRecord | None:
         """What `agent.json` says; None without one, or when it cannot be understood any more."""
         try:
-            record = msgspec.json.decode((self.path / STATE).read_bytes(), type=WorkspaceRecord)
-        except (OSError, msgspec.DecodeError):
+            record = msgspec.json.decode(read_own(self.path / STATE), type=WorkspaceRecord)
+        except (OSError, ValueError, RecursionError):
             return None
         return record if record.workspace_id == self.workspace_id else None
 
@@ -97,14 +98,13 @@ class Folder:
         new.replace(path)
 
     def open_log(self, path: Path) -> int:
-        """A file descriptor that appends to `path`. Raises OSError, also when a link stands in our part's place."""
+        """A file descriptor that appends to `path`. Raises OSError, also when a link or a pipe stands in its place."""
         if self.private.is_symlink():
             raise NotADirectoryError(f"{PRIVATE} is a link")
         with suppress(OSError):
             if path.stat(follow_symlinks=False).st_size > LOG_BYTES:
                 path.unlink()
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(path, flags, 0o600)
+        return open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def remove(self) -> None:
         """Remove the folder with all that is in it; of a link only the link. Raises OSError."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
+from workspaced.bus.codec import decode
 from workspaced.bus.job_in_hand import JobFailed
 from workspaced.fsm.durations import parse_duration
 from workspaced.fsm.effects import Job
@@ -49,8 +49,8 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 def source_of(job: Job) -> Source:
     """The job's template source, checked. Raises JobFailed with a text for the template's author."""
     try:
-        source = msgspec.json.decode(bytes(job.template.source), type=Source)
-    except msgspec.DecodeError as error:
+        source = decode(bytes(job.template.source), Source)
+    except ValueError as error:
         raise _bad(str(error)) from None
     for name, text in (("startup_script_timeout", source.startup_script_timeout), ("build_delay", source.build_delay)):
         try:

@@ -1,13 +1,17 @@
 """The commands for people, on one stack that `workspaced up` runs."""
 
+import asyncio
 import json
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import nats
 import pytest
 
+from tests import broken
 from tests.command_line import CommandLine
 
 
@@ -178,6 +182,68 @@ def test_the_rest_answers(cli: CommandLine) -> None:
     assert "stateDiagram" in cli.json("diagram")["mermaid"]
     assert cli.json("version")["version"]
     assert cli.run("--help").stdout.count("\n") > 20
+
+
+NASTY = "\x1b]0;pwned\x07\x1b[2J\x9b31m\r\nready: all is well\u202egnp.exe\u2066\u2028\x7f"
+"""Renames the window, erases, recolours, forges a line, turns the direction of reading."""
+
+
+def say_nasty(folder: Path, chat: dict[str, Any]) -> None:
+    """What a provisioner may say: log lines, the end of the chat's build, and what goes to DEAD."""
+    stack = json.loads((folder / "connection.json").read_text())
+    who, workspace, build = stack["roles"]["admin"], chat["workspace"], chat["build_id"]
+
+    async def say() -> None:
+        client = await nats.connect(
+            stack["nats_url"], user=who["user"], password=who["password"], inbox_prefix=who["inbox_prefix"].encode()
+        )
+        ids = {"build_id": build, "build_number": workspace["build_number"], "at": "2026-11-25T00:00:00Z"}
+        line = {"seq": 1, "at": ids["at"], "stage": NASTY, "level": NASTY, "output": NASTY}
+        event = f"ws.event.{workspace['id']}.job."
+        await broken.publish(client, f"{event}\x1b[31m\u202e".encode(), json.dumps({"x": NASTY}).encode())
+        await broken.publish(client, f"{event}running".encode(), NASTY.encode())
+        await broken.publish(client, f"ws.log.{workspace['id']}.{build}".encode(), json.dumps(line).encode())
+        job = await client.jetstream().get_last_msg("JOBS", "ws.job.other.>")
+        assert job.data
+        report = ids | {"job_id": json.loads(job.data)["job_id"], "error": NASTY, "error_code": NASTY}
+        await client.publish(f"{event}failed", json.dumps(report).encode())
+        await client.close()
+
+    asyncio.run(say())
+
+
+def test_texts_of_others_do_nothing_to_a_terminal(cli: CommandLine, folder: Path, tmp_path: Path) -> None:
+    """Whatever a provisioner reports, or anybody had put aside: lines are as many as they should be, and printable."""
+    (tmp_path / "template.json").write_text(
+        json.dumps({"name": "nasty", "provisioner": "other", "description": NASTY, "readme": NASTY})
+    )
+    template = cli.json("templates", "put", tmp_path)["template"]
+    chat = cli.json("create", "--template", template["id"], "--no-wait")["snapshot"]
+    say_nasty(folder, chat)
+    cli.run("watch", chat["chat_id"], "--until", "failed")
+    letters = [str(each["seq"]) for each in cli.json("dead", "list")["messages"]]
+
+    for arguments in (
+        ("ps",),
+        ("ps", "--workspaces"),
+        ("show", chat["chat_id"]),
+        ("history", chat["chat_id"]),
+        ("logs", chat["chat_id"]),
+        ("templates", "list"),
+        ("templates", "get", template["id"]),
+        ("create", "--template", "no-such-template"),
+        ("dead", "list"),
+        *(("dead", "show", letter) for letter in letters),
+        ("history", chat["chat_id"], "--json"),
+        ("dead", "list", "--json"),
+    ):
+        done = cli.run(*arguments)
+        lines = (done.stdout + done.stderr).split("\n")
+        assert [line for line in lines if not line.isprintable()] == [], arguments
+        # The body of a dead letter is shown whole, as the last thing; everything else is a line of ours.
+        forged = [line for line in lines if line.startswith("ready:") and arguments[:2] != ("dead", "show")]
+        assert forged == [], arguments
+    assert cli.run("dead", "drop", "--yes", *letters).returncode == 0
 
 
 @pytest.mark.parametrize(

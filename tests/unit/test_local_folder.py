@@ -5,9 +5,11 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from workspaced.provisioners.local.folder import LOG_BYTES, AgentRecord, Folder, WorkspaceRecord, folders
+from workspaced.provisioners.own_file import LONGEST
 
 
 def new_id() -> str:
@@ -37,7 +39,11 @@ def test_record_comes_back(tmp_path: Path) -> None:
     assert [found.workspace_id for found in folders(tmp_path)] == [folder.workspace_id]
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[]"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"\xff", b"[]", b'{"x": "\xff"}', b'{"x":' * 20_000, b" " * (LONGEST + 1)],
+    ids=["empty", "fields", "byte", "list", "text", "depth", "length"],
+)
 def test_record_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
     """A script may have overwritten it; the workspace can still be built and deleted."""
     folder = Folder(tmp_path, new_id())
@@ -45,6 +51,20 @@ def test_record_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> N
     (folder.path / "agent.json").write_bytes(content)
 
     assert folder.record() is None
+
+
+def test_what_stands_in_the_place_of_a_record_is_none(tmp_path: Path) -> None:
+    """A pipe is not waited for, which would stop the provisioner; a link to a record is none."""
+    folder, other = Folder(tmp_path, new_id()), Folder(tmp_path, new_id())
+    for each in (folder, other):
+        each.make()
+    os.mkfifo(folder.path / "agent.json")
+    record = WorkspaceRecord(other.workspace_id, new_id(), new_id())
+    (tmp_path / "elsewhere.json").write_bytes(msgspec.json.encode(record))
+    (other.path / "agent.json").symlink_to(tmp_path / "elsewhere.json")
+
+    assert folder.record() is None
+    assert other.record() is None
 
 
 def test_record_of_another_workspace_is_none(tmp_path: Path) -> None:
@@ -84,6 +104,20 @@ def test_log_is_not_opened_through_a_link(tmp_path: Path) -> None:
     log.symlink_to(tmp_path / "outside")
     with pytest.raises(OSError, match="symbolic links"):
         folder.open_log(log)
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_log_is_not_opened_as_a_pipe(tmp_path: Path, *, read: bool) -> None:
+    """Somebody may read from it or not: the provisioner waits for nobody."""
+    folder = Folder(tmp_path, new_id())
+    folder.make()
+    log = folder.agent_file(new_id(), "agent.log")
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK) if read else None
+    with pytest.raises(OSError, match=r"is no file|No such device"):
+        folder.open_log(log)
+    if reader is not None:
+        os.close(reader)
 
 
 def test_log_is_not_opened_in_a_linked_folder(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Limits on agents, and what others' texts may do to a terminal."""
+"""Limits on agents."""
 
 import asyncio
 import resource
@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from workspaced.app.render import harmless
 from workspaced.provisioners import processes
 from workspaced.provisioners.local.limits import limit, parse_limits
 
@@ -35,18 +34,3 @@ async def test_a_process_is_limited_for_good() -> None:
 
     assert files == (100, 100)
     assert core[1] <= 2**62 or core[1] == resource.RLIM_INFINITY
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain\ttext ä", "plain\ttext ä"),
-        ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
-        ("\x1b]0;title\x07", "\ufffd]0;title\ufffd"),
-        ("\x1b[2Jgone\r\n", "\ufffd[2Jgone\ufffd\ufffd"),
-        ("\x9b2J", "\ufffd2J"),
-    ],
-)
-def test_a_log_does_nothing_to_a_terminal(text: str, shown: str) -> None:
-    """Whoever reads a build's log sees what is in it."""
-    assert harmless(text) == shown
