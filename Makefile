@@ -70,8 +70,8 @@ failover: $(READY)  ## kill one of two engines again and again: how long what it
 	PYTHONPATH=bench $(BIN)/python -P bench/failover.py
 
 FUZZ ?= 20000
-fuzz: $(READY)  ## try decoders, settings and the command line on FUZZ mangled inputs each
-	FUZZ=$(FUZZ) $(BIN)/pytest -q -n 2 --timeout 3600 tests/wire/test_fuzz.py
+fuzz: $(READY)  ## try decoders, clients, files, settings and the command line on FUZZ mangled inputs each
+	FUZZ=$(FUZZ) $(BIN)/pytest -q -n 2 --timeout 3600 --dist loadfile tests/wire/test_fuzz.py tests/wire/test_fuzz_clients.py
 
 N ?= 100000
 hostile: $(READY)  ## send N hostile messages through a real engine: none lost, nothing grows
