@@ -29,7 +29,6 @@ _OPTIONS = (
     ),
     click.option("--list", "listed", is_flag=True, help="List the checks and run none."),
     options.as_json,
-    options.where,
     click.argument("command", nargs=-1, type=click.UNPROCESSED),
 )
 
@@ -44,11 +43,8 @@ def _shared(function: F) -> F:
 def conformance() -> None:
     """Check a program of yours against the contract: it is started, watched, killed and started again.
 
-    Without --nats-url a NATS server of its own is used; with it, one that nothing else uses, as user admin. What comes
-    after `--` starts the program; it finds NATS_URL, WORKSPACED_USER, WORKSPACED_PASSWORD and WORKSPACED_INBOX_PREFIX
-    in its environment. Without it you start it yourself, and what needs killing is skipped.
-
-    Exit code 1 when a duty is not done.
+    What comes after `--` starts the program; it finds NATS_URL, WORKSPACED_USER, WORKSPACED_PASSWORD and
+    WORKSPACED_INBOX_PREFIX in its environment. Each duty is a line. Exit code 1 when one is not done.
     """
 
 
@@ -58,6 +54,8 @@ def conformance() -> None:
 @click.option("--failing-source", help="One whose build fails.")
 @click.option("--slow-source", help="One whose build takes a minute at least.")
 @click.option("--lease", default=3.0, show_default=True, help="Seconds that a job is the program's.")
+@click.option("--nats-url", "--nats", metavar="URL", help="A NATS server that nothing else uses.  [one of its own]")
+@options.settings(options.only("user"))
 @_shared
 def provisioner(
     *,
@@ -68,7 +66,12 @@ def provisioner(
     command: Sequence[str],
     **given: Any,  # noqa: ANN401  # click's
 ) -> int:
-    """Check a provisioner."""
+    """Check a provisioner.
+
+    On a server of yours the checks need an administrator's login: WORKSPACED_USER, WORKSPACED_PASSWORD and so on. The
+    program gets that of PROVISIONER_USER and PROVISIONER_PASSWORD, else the same. Without a command you start it
+    yourself, and what needs killing is skipped. Streams that the checks made are gone afterwards.
+    """
     from workspaced.app.conformance.jobs import JobGround
     from workspaced.app.conformance.jobs import Sources as Given
     from workspaced.app.conformance.program import Program
@@ -113,7 +116,6 @@ def agent(*, patience: float, log: Path | None, command: Sequence[str], **given:
 
     if not (command or given["listed"]):
         raise click.UsageError("name the program: what comes after `--` starts it")
-    given["nats_url"] = None
 
     async def run(place: "Place") -> "AsyncIterator[Result]":
         wire = Wire(place.admin, patience)
@@ -181,13 +183,15 @@ def _start(program: "Program") -> None:
 
 
 def _place(flags: dict[str, str | None], tag: str, lease: timedelta) -> "AbstractAsyncContextManager[Place]":
-    from workspaced.app.conformance.server import ROLES, given_server, own_server
+    from workspaced.app.conformance.server import given_server, own_server
+    from workspaced.provisioners.agent.config import NatsLogin
 
     if flags.get("nats_url") is None:
         return own_server(tag, lease)
-    sources = Sources(flags, os.environ)
-    logins = {role: sources.login(role) for role in ROLES}
-    return given_server(logins, tag, lease, Path.cwd())
+    admin = theirs = Sources(flags, os.environ).login("admin")
+    if user := os.environ.get("PROVISIONER_USER"):
+        theirs = NatsLogin(admin.url, user, os.environ.get("PROVISIONER_PASSWORD"), f"_INBOX_{user}", tls=admin.tls)
+    return given_server({"admin": admin, "provisioner": theirs}, tag, lease)
 
 
 def _print(result: "Result") -> None:

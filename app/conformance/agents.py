@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +23,8 @@ from workspaced.provisioners.agent.config import (
     NatsLogin,
 )
 
-GATED: Final = 'while [ ! -e go ]; do sleep 0.05; done; exit "$(cat go)"'
-"""A startup script that goes on when it is told to."""
+GATED: Final = 'cd {folder}; while [ ! -e go ]; do [ -e startup.sh ] || exit 1; sleep 0.05; done; exit "$(cat go)"'
+"""A startup script that goes on when it is told to, wherever its agent runs it, and ends when its folder is gone."""
 
 
 class AgentRun:
@@ -84,7 +85,7 @@ class AgentGround:
         folder = self._place.folder / workspace_id
         folder.mkdir()
         script = folder / "startup.sh"
-        script.write_text(GATED)
+        script.write_text(GATED.format(folder=shlex.quote(str(folder))))
         secret = self._place.door.open_for(workspace_id, build_id)
         url = self._place.logins["provisioner"].url
         config = AgentConfig(

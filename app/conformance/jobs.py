@@ -73,6 +73,13 @@ class Job:
         await self.acked()
         return report
 
+    async def succeeded(self) -> None:
+        """The same, and it went well. Raises Failed."""
+        report = await self.done()
+        if not report.subject.endswith(".succeeded"):
+            error = report.json().get("error", "")
+            raise Failed(f"the {self.body['transition']} ended {self.statuses()[-1]}: {error}")
+
     async def acked(self) -> Said:
         """`+ACK` on the job's reply subject. Raises Failed when it does not come."""
         return await self.wire.until("the acknowledgement of the job (+ACK)", self.is_ack, self.since)
@@ -141,7 +148,7 @@ class JobGround:
         return job
 
     async def clean_up(self) -> None:
-        """Cancel what still runs, and delete every workspace."""
+        """Cancel what still runs, and delete every workspace. Raises Failed at the first that cannot be deleted."""
         started = {job.workspace_id: job for job in self.jobs}
         for job in self.jobs:
             if not self.wire.all(job.is_ack, job.since):
@@ -149,7 +156,7 @@ class JobGround:
         for workspace_id, last in started.items():
             if last.body["transition"] != "delete":
                 job = await self.give("delete", workspace_id=workspace_id, number=last.body["build_number"] + 1)
-                await job.done()
+                await job.succeeded()
 
     async def pull(self) -> str:
         """Take the oldest job ourselves; where it is acknowledged."""

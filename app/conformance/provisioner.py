@@ -78,16 +78,16 @@ async def log_ended(ground: JobGround) -> None:
 async def stop_and_delete(ground: JobGround) -> None:
     """A workspace is started, stopped, started again and deleted."""
     start = await ground.give()
-    await _succeeds(start)
+    await start.succeeded()
     for number, transition in enumerate(("stop", "start", "delete"), 2):
         job = await ground.give(transition, workspace_id=start.workspace_id, number=number)  # type: ignore[arg-type]  # those three
-        await _succeeds(job)
+        await job.succeeded()
 
 
 async def nothing_to_stop(ground: JobGround) -> None:
     """To stop or delete what is not there succeeds."""
-    await _succeeds(await ground.give("stop"))
-    await _succeeds(await ground.give("delete"))
+    await (await ground.give("stop")).succeeded()
+    await (await ground.give("delete")).succeeded()
 
 
 async def failure_told(ground: JobGround) -> None:
@@ -268,14 +268,6 @@ def _kind(subject: str) -> type | None:
     if tokens[:2] == ["ws", "event"] and "job" in tokens[3:4]:
         return JobReport
     return BuildCreated if subject.startswith("ws.event.") and subject.endswith("build.created") else None
-
-
-async def _succeeds(job: Job) -> None:
-    report = await job.done()
-    _require(
-        report.subject.endswith(".succeeded"),
-        f"the {job.body['transition']} ended {job.statuses()[-1]}: {report.json().get('error', '')}",
-    )
 
 
 async def leaves_nothing(ground: JobGround) -> None:

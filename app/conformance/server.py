@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -102,8 +102,11 @@ async def own_server(tag: str, lease: timedelta) -> AsyncIterator[Place]:
             logins = {
                 role: NatsLogin(server.url, who.user, who.password, who.inbox_prefix) for role, who in roles.items()
             }
-            async with given_server(logins, tag, lease, Path(name)) as place, _callout(server, place.door):
-                yield place
+            async with _connected(logins["admin"]) as admin:
+                place = Place(admin, logins, Door(), Path(name))
+                await jetstream.ensure(admin, (tag,), streams.Limits(job_lease=lease))
+                async with _callout(server, place.door):
+                    yield place
 
 
 @asynccontextmanager
@@ -122,14 +125,29 @@ async def _callout(server: NatsServer, door: Door) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def given_server(logins: dict[str, NatsLogin], tag: str, lease: timedelta, folder: Path) -> AsyncIterator[Place]:
-    """A server that runs already; its streams are made. Raises Conflict when somebody uses it, Unavailable."""
-    login = logins["admin"]
+async def given_server(logins: dict[str, NatsLogin], tag: str, lease: timedelta) -> AsyncIterator[Place]:
+    """A server that runs already, left as it was: streams that were not there are gone afterwards, others are empty.
+
+    Raises Conflict when somebody uses it, Unavailable.
+    """
+    async with _connected(logins["admin"]) as admin:
+        await _refuse_used(admin)
+        before = {stream.config.name for stream in await admin.jetstream().streams_info()}
+        await jetstream.ensure(admin, (tag,), streams.Limits(job_lease=lease))
+        try:
+            with tempfile.TemporaryDirectory(prefix="workspaced-conformance-") as name:
+                yield Place(admin, logins, Door(), Path(name))
+        finally:
+            for name in streams.SUBJECTS:
+                with suppress(jetstream.Refused):  # the checks were ended while it was away
+                    await jetstream.request(admin, f"STREAM.{'PURGE' if name in before else 'DELETE'}.{name}")
+
+
+@asynccontextmanager
+async def _connected(login: NatsLogin) -> AsyncIterator[Client]:
     admin = await open_connection(login.url, **login.options())
     try:
-        await _refuse_used(admin)
-        await jetstream.ensure(admin, (tag,), streams.Limits(job_lease=lease))
-        yield Place(admin, logins, Door(), folder)
+        yield admin
     finally:
         await admin.close()
 

@@ -105,5 +105,8 @@ for (;;) {
   const wish = JSON.stringify({ batch: 1, expires: 5_000_000_000 });
   nc.publish(`$JS.API.CONSUMER.MSG.NEXT.JOBS.${PROVISIONER_TAG}`, wish, { reply: inbox });
   setTimeout(6000).then(() => answers.unsubscribe()); // the request was lost with a connection
-  for await (const message of answers) if (message.reply) carryOut(message);
+  for await (const message of answers) {
+    if (message.reply) carryOut(message);
+    else await setTimeout(50); // the queue may be away
+  }
 }
