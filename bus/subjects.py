@@ -19,6 +19,7 @@ AGENTS_CONNECTED: Final = "ws.agents"
 """The NATS servers tell the connections of agents."""
 CONNECT_ADVISORY: Final = "ws.sys.connect"
 """The NATS server tells each new connection of the account."""
+ALL_ADVISORIES: Final = "ws.sys.*"
 LOOKS_AT_QUEUE: Final = ("ws.timer.queue.*", "ws.due.queue.*")
 """Looks at the queue of start builds: in their slots, and on their way from there."""
 API_PREFIX: Final = "ws.api"

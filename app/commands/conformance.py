@@ -70,7 +70,7 @@ def provisioner(
 
     On a server of yours the checks need an administrator's login: WORKSPACED_USER, WORKSPACED_PASSWORD and so on. The
     program gets that of PROVISIONER_USER and PROVISIONER_PASSWORD, else the same. Without a command you start it
-    yourself, and what needs killing is skipped. Streams that the checks made are gone afterwards.
+    yourself when you are told to, and what needs killing is skipped. Streams that the checks made are gone afterwards.
     """
     from workspaced.app.conformance.jobs import JobGround
     from workspaced.app.conformance.jobs import Sources as Given
@@ -79,6 +79,8 @@ def provisioner(
     from workspaced.app.conformance.suite import results
     from workspaced.app.conformance.wire import Failed, Wire
 
+    if not (command or given["listed"] or given["nats_url"]):
+        raise click.UsageError("name the program, or the NATS server where you run it (--nats-url)")
     sources = Given(*(_json(name, given.pop(name)) for name in ("source", "failing_source", "slow_source")))
 
     async def run(place: "Place") -> "AsyncIterator[Result]":
@@ -90,6 +92,8 @@ def provisioner(
         try:
             if command:
                 _start(program)
+            else:
+                click.echo(f"the queue of tag {tag} is there: start your program now", err=True)
             async for result in results(CHECKS, ground, program.fault, given["only"]):
                 yield result
             with suppress(Failed):

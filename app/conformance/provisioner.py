@@ -3,6 +3,8 @@
 import asyncio
 from typing import Final
 
+from nats.js.errors import NotFoundError
+
 from workspaced.app.conformance.jobs import TERMINAL, Job, JobGround
 from workspaced.app.conformance.suite import Check
 from workspaced.app.conformance.wire import Failed, Said, Skipped
@@ -188,8 +190,11 @@ async def repeated_until_stored(ground: JobGround) -> None:
     finally:
         await jetstream.ensure(ground.wire.connection)
     end = await job.done()
-    stored = await ground.wire.connection.jetstream().get_last_msg(streams.EVENTS, end.subject)
-    _require(stored.data == end.body, "the terminal report is not in the stream")
+    try:
+        stored = await ground.wire.connection.jetstream().get_last_msg(streams.EVENTS, end.subject)
+    except NotFoundError:
+        raise Failed("the terminal report is not in the stream") from None
+    _require(stored.data == end.body, "another terminal report is in the stream")
 
 
 async def killed_runs_again(ground: JobGround) -> None:

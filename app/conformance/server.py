@@ -161,10 +161,10 @@ async def _refuse_used(admin: Client) -> None:
     else:
         raise Conflict("an engine runs on this NATS; the checks need one that nobody else uses", code="in_use")
     try:
-        kept = (await admin.jetstream().stream_info(streams.EVENTS)).state.messages
+        info = await admin.jetstream().stream_info(streams.EVENTS, subjects_filter=subjects.ALL_ADVISORIES)
     except NotFoundError:
         return
-    if kept:
+    if kept := info.state.messages - sum((info.state.subjects or {}).values()):  # whoever connects leaves an advisory
         raise Conflict(
             f"stream EVENTS of this NATS has {kept} messages; the checks need one that nobody else uses", code="in_use"
         )

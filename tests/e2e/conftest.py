@@ -8,6 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from tests.e2e.node import node
 from tests.e2e.stack import ORGANIZATION, TEMPLATE, Stack
 from tests.e2e.tool_user import ToolUser, a_client
 from tests.servers import Connections, fresh_database
@@ -18,6 +19,8 @@ from workspaced.store.migrations import migrate
 from workspaced.store.postgres import PostgresStore
 
 MIGRATED = "migrated"
+
+__all__ = ("node",)
 
 
 @pytest.fixture(scope="session")

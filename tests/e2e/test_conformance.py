@@ -1,30 +1,57 @@
-"""The conformance suites: our own programs and the examples pass, wrong ones fail by name."""
+"""The conformance suites: our own programs and the examples do every duty."""
 
 import os
 import re
-import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from tests.command_line import CommandLine, program
-from tests.e2e.verdicts import SLOW, verdicts
+from tests.e2e.node import EXAMPLES, needs_node
+from tests.e2e.verdicts import PATIENT, SLOW, Trials, chosen, trials, verdicts
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-PATIENT = ("--patience", "40")
-ESSENTIAL = ("running-first", "acked-after-end", "log-ended", "failure-told", "cancel-heeded", "hung-job-refused")
-needs_node = pytest.mark.skipif(
-    not (shutil.which("node") and shutil.which("npm")), reason="Node.js with npm is not installed"
+UNHURRIED = ("--lease", "5")
+"""Seconds enough for a busy machine to keep a job."""
+PYTHON = (sys.executable, "-P")
+OURS = "the local provisioner"
+PROGRAMS = (
+    pytest.param(OURS, "provisioner", id="local-provisioner"),
+    pytest.param("provisioner.py", "provisioner", id="provisioner-in-python"),
+    pytest.param("provisioner.js", "provisioner", id="provisioner-in-node", marks=needs_node),
+    pytest.param("our agent", "agent", id="our-agent"),
+    pytest.param("agent.py", "agent", id="agent-in-python"),
+    pytest.param("agent.js", "agent", id="agent-in-node", marks=needs_node),
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cli() -> CommandLine:
     """The command line."""
     return CommandLine({"PATH": os.environ["PATH"]})
+
+
+@pytest.fixture(scope="module")
+def suites(
+    request: pytest.FixtureRequest, cli: CommandLine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Trials]:
+    """The whole suite of each program."""
+    workspaces = tmp_path_factory.mktemp("local") / "ws"
+    sources = ("--slow-source", '{"build_script": "sleep 60"}', "--failing-source", '{"build_script": "exit 3"}')
+    ours = ("provisioner", "--tag", "conformance", "--workspaces", workspaces, "--end-agents")
+    with trials(cli) as runs:
+        for name in chosen(request, "name"):
+            if name == OURS:
+                runs.begin(name, "provisioner", *PATIENT, *UNHURRIED, *sources, "--", program(), *ours)
+            elif name == "our agent":
+                runs.begin(name, "agent", *PATIENT, "--", program(), "agent")
+            else:
+                in_node = name.endswith(".js")
+                script = request.getfixturevalue("node") / name if in_node else EXAMPLES / name
+                command = ("node", script) if in_node else (*PYTHON, script)
+                of_jobs = (*UNHURRIED, *SLOW) if name.startswith("provisioner") else ()
+                runs.begin(name, name.partition(".")[0], *PATIENT, *of_jobs, "--", *command)
+        yield runs
 
 
 def names(cli: CommandLine, what: str) -> list[str]:
@@ -32,49 +59,19 @@ def names(cli: CommandLine, what: str) -> list[str]:
     return [line.split()[0] for line in cli.lines("conformance", what, "--list", "--", "true")]
 
 
-def test_local_provisioner(cli: CommandLine, tmp_path: Path) -> None:
-    """Ours does every duty."""
-    sources = ("--slow-source", '{"build_script": "sleep 60"}', "--failing-source", '{"build_script": "exit 3"}')
-    ours = ("provisioner", "--tag", "conformance", "--workspaces", tmp_path / "ws", "--end-agents")
-
-    found = verdicts(cli, "provisioner", *PATIENT, *sources, "--", program(), *ours)
-
-    assert found == dict.fromkeys(names(cli, "provisioner"), "pass")
+@pytest.mark.parametrize(("name", "what"), PROGRAMS)
+def test_every_duty_is_done(suites: Trials, cli: CommandLine, name: str, what: str) -> None:
+    """Nothing fails and nothing is left out."""
+    assert suites.of(name) == dict.fromkeys(names(cli, what), "pass")
 
 
-def test_agent(cli: CommandLine) -> None:
-    """Ours does every duty."""
-    found = verdicts(cli, "agent", *PATIENT, "--", program(), "agent")
+@pytest.mark.parametrize("example", ["provisioner.py", "agent.py"])
+def test_example_is_short(example: str) -> None:
+    """Sixty lines of code besides imports show how little it takes, and none of them is ours."""
+    code = re.sub(r'""".*?"""', "", (EXAMPLES / example).read_text(), flags=re.DOTALL)
 
-    assert found == dict.fromkeys(names(cli, "agent"), "pass")
-
-
-def test_example_in_python(cli: CommandLine) -> None:
-    """Eighty lines made from the contract alone do every duty."""
-    example = (sys.executable, "-P", EXAMPLES / "provisioner.py")
-
-    assert set(verdicts(cli, "provisioner", *PATIENT, *SLOW, "--", *example).values()) == {"pass"}
-
-
-def test_example_is_short() -> None:
-    """Eighty lines of code besides imports show how little it takes."""
-    code = re.sub(r'""".*?"""', "", (EXAMPLES / "provisioner.py").read_text(), flags=re.DOTALL)
-
-    assert len([line for line in code.splitlines() if line.strip() and not line.startswith(("import", "from"))]) <= 80
-
-
-@needs_node
-def test_example_in_node(cli: CommandLine, tmp_path: Path) -> None:
-    """The same in another language."""
-    folder = tmp_path / "node"
-    shutil.copytree(EXAMPLES / "node", folder, ignore=shutil.ignore_patterns("node_modules"))
-    install = ["npm", "ci", "--no-audit", "--no-fund"]
-    subprocess.run(install, cwd=folder, check=True, capture_output=True, timeout=110)
-
-    only = [word for name in ESSENTIAL for word in ("--only", name)]
-    found = verdicts(cli, "provisioner", *PATIENT, *SLOW, *only, "--", "node", folder / "provisioner.js")
-
-    assert found == dict.fromkeys(ESSENTIAL, "pass")
+    assert len([line for line in code.splitlines() if line.strip() and not line.startswith(("import", "from"))]) <= 60
+    assert "workspaced." not in code
 
 
 def test_program_that_ends_is_told(cli: CommandLine) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,11 +12,7 @@ from uuid import uuid4
 import pytest
 
 from tests.command_line import SAFETY_NET, CommandLine
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-needs_node = pytest.mark.skipif(
-    not (shutil.which("node") and shutil.which("npm")), reason="Node.js with npm is not installed"
-)
+from tests.e2e.node import EXAMPLES, needs_node
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +27,6 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
 def template(cli: CommandLine) -> str:
     """The id of the stack's own template."""
     return str(cli.json("templates", "list")["templates"][0]["id"])
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Node example with its packages, which are those of the lock file."""
-    folder = tmp_path_factory.mktemp("node") / "daemon"
-    shutil.copytree(EXAMPLES / "node", folder, ignore=shutil.ignore_patterns("node_modules"))
-    done = subprocess.run(
-        ["npm", "ci", "--no-audit", "--no-fund"],  # noqa: S607  # wherever it is installed
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SAFETY_NET,
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 class Daemon:

@@ -108,7 +108,7 @@ def test_no_word_is_left_over() -> None:
 def test_every_error_word_is_told() -> None:
     """Words that the engine answers with, as they stand in the code."""
     pattern = re.compile(r'\bcode="([a-z_]+)"')
-    local = {"in_use", "dead_not_found", "not_installed", "conflict"}  # of the command line and the store
+    local = {"in_use", "dead_not_found", "not_installed", "conflict", "forbidden"}  # of programs and the store
     failures = set(_words(document()["components"]["schemas"]["Failure"]["properties"]["code"]))
     used = {
         word
