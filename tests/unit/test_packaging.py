@@ -46,10 +46,21 @@ def test_clients_import_light(module: str) -> None:
 
 def test_every_folder_with_code_ships() -> None:
     """A new folder runs from a checkout at once; the wheel holds only what pyproject.toml lists."""
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    folders = {file.parent for package in PACKAGES for file in (ROOT / package).rglob("*.py")}
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {file.parent.relative_to(ROOT) for package in PACKAGES for file in (ROOT / package).rglob("*.py")}
+    own = Path(build["package-dir"]["workspaced"])
+    found = {"workspaced." + ".".join(folder.parts) for folder in folders - {own}}
 
-    assert {"workspaced." + ".".join(folder.relative_to(ROOT).parts) for folder in folders} == set(listed)
+    assert own in folders
+    assert found | {"workspaced"} == set(build["packages"])
+
+
+def test_it_runs_as_a_module() -> None:
+    """`python -m workspaced` is the command line, where its script is not on PATH."""
+    command = [sys.executable, "-P", "-m", "workspaced", "version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith("workspaced ")
 
 
 @pytest.mark.parametrize("package", PACKAGES)
