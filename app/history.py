@@ -6,7 +6,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from workspaced.app.render import print_table, say, short, span_in_words
+from workspaced.app.render import say, short, span_in_words
+from workspaced.app.tables import print_table
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.messages import History, HistoryEntry
 

@@ -1,6 +1,8 @@
-"""What people read: tables, states in colour, times and spans in words; and JSON for programs."""
+"""What people read: fields, states in colour, times and spans in words; and JSON for programs."""
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -21,6 +23,8 @@ STYLES: Final = {
 """The other states are on their way."""
 ON_ITS_WAY: Final = "yellow"
 SHORT_ID: Final = 8
+NARROWEST: Final = 24
+"""Columns for a text; a terminal with fewer has to wrap it itself."""
 
 
 def print_json(document: object) -> None:
@@ -54,33 +58,6 @@ def console() -> "Console":
     return Console(highlight=False, soft_wrap=True)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
-    """Columns in line; on a terminal in colour and cut to its width, else whole. `empty` is said without rows."""
-    texts = [["" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
-    if not texts:
-        say(empty)
-    elif sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for number, column in enumerate(columns):
-            table.add_column(column, no_wrap=number == 0, overflow="fold" if number == len(columns) - 1 else "ellipsis")
-        for row in texts:
-            table.add_row(*(Text(cell, style=style_of(cell)) for cell in row))
-        Console(highlight=False).print(table)
-    else:
-        for line in aligned([columns, *texts]):
-            say(line)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines whose columns stand under each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
 def print_fields(fields: Sequence[tuple[str, object]]) -> None:
     """Names and values, one a line; those without a value are left out."""
     shown = [(name, one_line(str(value))) for name, value in fields if value not in {None, ""}]
@@ -91,7 +68,15 @@ def print_fields(fields: Sequence[tuple[str, object]]) -> None:
             say(f"{name:<{width}}  {value}")
         else:
             out.print(f"[dim]{name:<{width}}[/dim]  ", end="")
-            out.print(value, style=style_of(value) or None, markup=False)
+            out.print(hung(value, width + 2), style=style_of(value) or None, markup=False)
+
+
+def hung(text: str, indent: int) -> str:
+    """`text` that begins in column `indent`: on a terminal wrapped to its width, all lines below the first."""
+    if not sys.stdout.isatty():
+        return text
+    width = max(shutil.get_terminal_size().columns - indent, NARROWEST)
+    return f"\n{' ' * indent}".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""])
 
 
 def style_of(text: str) -> str:

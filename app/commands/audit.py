@@ -70,7 +70,8 @@ class Ticker:
 
 def _print(found: "list[Violation]") -> None:
     from workspaced.app.audit import INVARIANTS
-    from workspaced.app.render import print_table, say
+    from workspaced.app.render import say
+    from workspaced.app.tables import print_table
 
     broken = {one.invariant for one in found}
     for name, text in INVARIANTS.items():

@@ -32,7 +32,8 @@ def dead() -> None:
 def list_dead(*, after: int, limit: int, as_json: bool, **flags: str | None) -> None:
     """List them with the reason, oldest first."""
     from workspaced.app.commands.session import open_client, run
-    from workspaced.app.render import print_json, print_table, say
+    from workspaced.app.render import print_json, say
+    from workspaced.app.tables import print_table
 
     sources = Sources(flags, os.environ)
 

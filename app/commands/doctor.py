@@ -56,8 +56,10 @@ def doctor(*, tag: str, as_json: bool, **flags: str | None) -> int:
 
 
 def _print(check: "Check") -> None:
+    from workspaced.app.render import hung
+
     word, colour = ("ok  ", "green") if check.ok else ("fail", "red")
-    click.echo(f"{click.style(word, fg=colour)}  {check.name:<12}  {check.detail}")
+    click.echo(f"{click.style(word, fg=colour)}  {check.name:<12}  {hung(check.detail, 20)}")
     if check.next:
-        click.echo(f"{'':20}-> {check.next}")
+        click.echo(f"{'':20}-> {hung(check.next, 23)}")
     sys.stdout.flush()

@@ -49,8 +49,9 @@ def ps(
 async def _list_chats(client: "WorkspacedClient", query: "ListRequest", *, everything: bool, as_json: bool) -> None:
     from workspaced.app.clock import utc_now
     from workspaced.app.commands.session import all_chats, has_workspace
-    from workspaced.app.render import ago, print_json, print_table, short
+    from workspaced.app.render import ago, print_json, short
     from workspaced.app.story import note
+    from workspaced.app.tables import print_table
 
     chats = [chat async for chat in all_chats(client, query) if everything or query.state or has_workspace(chat)]
     if as_json:
@@ -72,7 +73,8 @@ async def _list_chats(client: "WorkspacedClient", query: "ListRequest", *, every
 
 async def _list_workspaces(client: "WorkspacedClient", query: "ListRequest", *, as_json: bool) -> None:
     from workspaced.app.commands.session import all_workspaces
-    from workspaced.app.render import print_json, print_table, short
+    from workspaced.app.render import print_json, short
+    from workspaced.app.tables import print_table
 
     found = [entry async for entry in all_workspaces(client, query)]
     if as_json:

@@ -47,7 +47,8 @@ def put_settings(*, changes: tuple[str, ...], as_json: bool, **flags: str | None
 
 
 def _print(known: dict[str, str], *, as_json: bool) -> None:
-    from workspaced.app.render import print_json, print_table
+    from workspaced.app.render import print_json
+    from workspaced.app.tables import print_table
 
     if as_json:
         print_json({"settings": known})

@@ -35,7 +35,8 @@ def list_templates(
 ) -> None:
     """List templates, hidden ones too."""
     from workspaced.app.commands.session import open_client, run
-    from workspaced.app.render import print_json, print_table
+    from workspaced.app.render import print_json
+    from workspaced.app.tables import print_table
     from workspaced.app.template_files import all_templates
 
     sources = Sources(flags, os.environ)
