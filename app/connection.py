@@ -9,6 +9,8 @@ from workspaced.app.private_file import read_private, write_private
 from workspaced.fsm.errors import Unavailable
 
 NAME = "connection.json"
+TAG = "local"
+"""Of the provisioner that runs in a stack."""
 
 
 class Connection(msgspec.Struct, frozen=True):

@@ -66,7 +66,7 @@ def check_http(sources: Sources) -> Check:
         except OSError as error:
             raise WorkspacedError(f"{url} does not answer: {error}") from None
 
-    return _attempt("readyz", ready, "see the log of `workspaced up`")
+    return _attempt("readyz", ready, "`workspaced up` mends that by itself once its servers answer; else see its log")
 
 
 def _attempt(name: str, find: Callable[[], str], hint: str) -> Check:

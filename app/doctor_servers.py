@@ -3,13 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from workspaced.app.connection import TAG
 from workspaced.app.doctor import Check
 from workspaced.app.sources import Sources
 from workspaced.bus import jetstream, streams
@@ -21,10 +24,22 @@ from workspaced.store.pool import connect
 
 PATIENCE: Final = timedelta(seconds=3)
 MIGRATE: Final = "workspaced migrate"
+OF_THE_STACK: Final = "`workspaced up` brings it back by itself: ask again in a moment, else see its log"
 
 
 async def check_servers(sources: Sources, tag: str) -> AsyncGenerator[Check, None]:
-    """NATS with streams, consumers and an engine; Postgres with its schema; a provisioner of `tag`."""
+    """NATS with streams, consumers and an engine; Postgres with its schema; a provisioner of `tag`.
+
+    What a local stack lacks comes back by itself, so no step of one's own is told for it.
+    """
+    own = {"nats", "jetstream", "engine", "database", *(["provisioner"] if tag == TAG else [])}
+    async with aclosing(_checks(sources, tag)) as checks:
+        async for check in checks:
+            heals = not check.ok and check.name in own and sources.runs_locally
+            yield replace(check, next=OF_THE_STACK) if heals else check
+
+
+async def _checks(sources: Sources, tag: str) -> AsyncGenerator[Check, None]:
     try:
         # The engine's permissions suffice for all that is asked, and those of an administrator do too.
         login = sources.login("engine")
@@ -78,7 +93,10 @@ async def _engine(sources: Sources) -> Check:
     """Ask the service by ADR-32, as any client would, and count who answers within a moment."""
     hint = "start one: `workspaced serve`"
     login = sources.login("inspector")
-    nats = await open_connection(login.url, **login.options(), limit=PATIENCE)
+    try:
+        nats = await open_connection(login.url, **login.options(), limit=PATIENCE)
+    except WorkspacedError as error:
+        return Check("engine", ok=False, detail=str(error), next=hint)
     try:
         began = time.monotonic()
         answer = await nats.request("$SRV.PING.workspaced", timeout=PATIENCE.total_seconds())

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from workspaced.app.callout import running_callout
 from workspaced.app.config import callout_config, patience, provisioner_config, serve_config, stream_limits
-from workspaced.app.connection import Connection, remove_connection, write_connection
+from workspaced.app.connection import TAG, Connection, remove_connection, write_connection
 from workspaced.app.credentials import CALLOUT
 from workspaced.app.embedded import Servers, embedded_servers
 from workspaced.app.embedded_nats import NatsServer
@@ -32,8 +32,6 @@ from workspaced.provisioners.agent.config import NatsLogin
 from workspaced.provisioners.local.program import run_provisioner
 from workspaced.store.migrations import migrate
 
-TAG: Final = "local"
-"""The tag of the provisioner that runs in the stack."""
 RESTARTS: Final = 5
 STABLE_S: Final = 60.0
 """A server that ends is started again this often; one that ran for a minute starts counting anew."""
