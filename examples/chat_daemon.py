@@ -42,9 +42,13 @@ async def main() -> None:
             print(json.dumps(told), flush=True)
 
         async with asyncio.TaskGroup() as turns:  # chats wait for their workspaces, not for each other
+            calls = 0
             while line := await asyncio.to_thread(sys.stdin.readline):
                 turns.create_task(answer(json.loads(line)))
+                calls += 1
         await dialer.close()
+        if not calls:
+            sys.exit(f"nothing was asked: each line of stdin is a call\n{__doc__}")
 
 
 asyncio.run(main())

@@ -21,6 +21,9 @@ from workspaced.store.twin_load import facts_of, load, queue
 from workspaced.store.twin_tables import Tables, check_ids, stored
 from workspaced.store.twin_write import write
 
+PRUNED = "pruned_before"
+"""The mark that tells how far history was forgotten."""
+
 
 class MemoryBatch:
     """Works on a copy of the tables, which becomes the tables at commit."""
@@ -293,6 +296,8 @@ class MemoryStore:
                 count += len(old)
                 for key in old:
                     del table[key]
+            pruned = max(before, datetime.fromisoformat(kept.marks.get(PRUNED, before.isoformat())))
+            kept.marks[PRUNED] = pruned.isoformat()
             self.tables = kept
             return count
 

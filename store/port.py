@@ -175,5 +175,6 @@ class Store(Protocol):
     async def prune(self, before: datetime) -> int:
         """Forget transitions (but each chat's last), inputs, stale reports and departures older than `before`.
 
-        Returns how many rows went. A request or message that old counts as new should it come again.
+        Returns how many rows went. A request or message that old counts as new should it come again. The latest
+        `before` of all is noted as the mark `pruned_before`, in ISO 8601.
         """

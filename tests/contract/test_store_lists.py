@@ -1,6 +1,6 @@
 """What a store lists: pages, history, deadlines, samples, and what it forgets."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -283,6 +283,14 @@ async def test_prune_forgets_what_is_old_but_no_chats_last_transition(store: Sto
     assert [row.key for row in loaded.inputs] == ["k/4"]
     assert [row.client_id for row in loaded.departures] == [2]
     assert await store.stale_of(CHAT) == []
+
+
+async def test_prune_notes_how_far_it_went(store: Store) -> None:
+    """For whoever audits; a shorter prune later takes nothing back."""
+    await store.prune(NOW)
+    await store.prune(NOW - timedelta(days=1))
+
+    assert datetime.fromisoformat((await store.marks())["pruned_before"]) == NOW
 
 
 async def test_marks_are_kept_by_name(store: Store) -> None:

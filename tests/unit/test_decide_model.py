@@ -98,7 +98,7 @@ class Chats(RuleBasedStateMachine):
         """A provisioner tells something about any build there ever was; mostly about the latest."""
         builds = list(self.stage.builds.values())
         build = data.draw(st.sampled_from([*builds, *builds[-1:] * 4]))
-        told = agents and tuple(an_agent_report(id, NAMES[data.draw(st.integers(0, 3))]) for id in agents)  # noqa: A001
+        told = agents and tuple(an_agent_report(agent, NAMES[data.draw(st.integers(0, 3))]) for agent in agents)
         error = "no" if status == "failed" and data.draw(st.booleans()) else ""
         self.send(self.stage.reporting(status, build, attempt=attempt, error=error, agents=told))
 
