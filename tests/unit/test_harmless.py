@@ -9,7 +9,8 @@ import pytest
 
 from workspaced.app.harmless import coloured_line, escaped, harmless, one_line
 from workspaced.app.logs import FORMAT, Lines
-from workspaced.app.render import print_fields, print_json, print_table, say
+from workspaced.app.render import print_fields, print_json, say
+from workspaced.app.tables import print_table
 
 NASTY = "\x1b]0;pwned\x07\x1b[2J\x9b31m\r\nready: all is well\u202egnp.exe\u2066\u2028\x00\x7f"
 """Renames the window, erases, recolours, forges a line, turns the direction of reading."""
