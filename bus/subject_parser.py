@@ -120,7 +120,7 @@ def parse(subject: str) -> Subject:
     parts = subject.split(".")
     if parts[:2] == ["ws", "dead"] and parts[2:]:
         return DeadSubject(".".join(parts[2:]))
-    for form, kind in _FORMS.get(".".join(parts[:2]), ()):
+    for form, kind in FORMS.get(".".join(parts[:2]), ()):
         if len(form) == len(parts) and all(word in (token, _FIELD) for word, token in zip(form, parts, strict=True)):
             fields = (token for word, token in zip(form, parts, strict=True) if word == _FIELD)
             named: Subject = kind(*map(_checked, kind.__struct_fields__, fields, repeat(subject)))
@@ -160,7 +160,7 @@ def _forms(*pairs: tuple[str, Callable[..., Subject]]) -> dict[str, list[tuple[l
     return forms
 
 
-_FORMS: Final = _forms(
+FORMS: Final = _forms(
     ("ws.cmd.*.*", CommandSubject),
     ("ws.event.*.job.*", JobEventSubject),
     ("ws.event.*.job.*.*", JobEventSubject),
@@ -176,3 +176,4 @@ _FORMS: Final = _forms(
     ("ws.chat.*.*", ChatSubject),
     ("ws.agent.*.ping", PingSubject),
 )
+"""All subjects that `parse` knows besides `ws.dead.>`; an empty part is a field."""

@@ -66,20 +66,25 @@ def key(channel: Channel) -> str:
     return channel.name.replace(".", "-")
 
 
+def message_key(channel: Channel) -> str:
+    """The name of the messages on it."""
+    return (channel.same_as or channel.name).replace(".", "-")
+
+
 def _channels(channels: tuple[Channel, ...]) -> Part:
     found: Part = {}
     for channel in channels:
         found[key(channel)] = {
             "address": channel.address,
             "summary": channel.summary,
-            "messages": {key(channel): {"$ref": f"#/components/messages/{key(channel)}"}},
+            "messages": {message_key(channel): {"$ref": f"#/components/messages/{message_key(channel)}"}},
             "parameters": {name: {"description": words.PARAMETERS[name]} for name in FIELD.findall(channel.address)},
             "x-kind": channel.kind,
             "x-stream": channel.stream,
             "x-senders": list(channel.senders),
             "x-receivers": list(channel.receivers),
         }
-        if channel.reply is not None:
+        if channel.reply is not None and channel.same_as is None:
             found[f"{key(channel)}-reply"] = {
                 "address": None,
                 "summary": f"The answer to `{channel.address}`, in the inbox that the request names.",
@@ -89,7 +94,7 @@ def _channels(channels: tuple[Channel, ...]) -> Part:
 
 
 def _answers(channel: Channel) -> list[str]:
-    return [f"{key(channel)}-reply", *([ERROR] if ENGINE in channel.receivers else [])]
+    return [f"{message_key(channel)}-reply", *([ERROR] if ENGINE in channel.receivers else [])]
 
 
 def _operation(channel: Channel, party: Party) -> Part:
@@ -99,7 +104,7 @@ def _operation(channel: Channel, party: Party) -> Part:
         "summary": channel.summary,
     }
     if channel.reply is not None:
-        answers = f"#/channels/{key(channel)}-reply"
+        answers = f"#/channels/{message_key(channel)}-reply"
         operation["reply"] = {
             "channel": {"$ref": answers},
             "messages": [{"$ref": f"{answers}/messages/{name}"} for name in _answers(channel)],
@@ -111,7 +116,7 @@ def _messages(channels: tuple[Channel, ...]) -> Part:
     found: Part = {}
     known = examples()
     for channel in channels:
-        name = key(channel)
+        name = message_key(channel)
         found[name] = _message(name, channel.body, _headers(channel), known)
         if channel.reply is not None:
             found[f"{name}-reply"] = _message(f"{name}-reply", channel.reply, {}, known)

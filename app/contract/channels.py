@@ -6,7 +6,7 @@ so that none is missing and none is invented.
 
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from workspaced.bus import messages, streams, subjects
 from workspaced.fsm.commands import COMMANDS, VERBS, Command
@@ -22,6 +22,8 @@ DAEMONS: Final[tuple[Party, ...]] = ("chatd", "admin")
 LOOKERS: Final[tuple[Party, ...]] = ("chatd", "inspector", "admin")
 ADMIN: Final[tuple[Party, ...]] = ("admin",)
 WATCHERS: Final[tuple[Party, ...]] = ("inspector", "admin")
+TENANT_LOOKS: Final = ("get", "list", "history", "logs", "templates.get", "templates.list")
+"""What who is limited to an organization may ask besides commands."""
 
 
 class Channel(Struct, frozen=True, kw_only=True):
@@ -42,6 +44,8 @@ class Channel(Struct, frozen=True, kw_only=True):
     """Of the CloudEvents headers, for what the engine says; `<…>` where a word stands."""
     headers: tuple[str, ...] = ()
     """Names in `words.HEADERS` that such messages carry besides the message id."""
+    same_as: str | None = None
+    """The channel whose messages and answers these are too."""
 
 
 def stream_of(address: str) -> str | None:
@@ -95,6 +99,18 @@ _LOOKS: Final = (
     _request("templates.delete", messages.TemplateRequest, messages.Deleted, ADMIN, "Delete a template nobody uses."),
     _request("settings.get", messages.Empty, messages.SettingsReply, LOOKERS, "The settings in force."),
     _request("settings.put", messages.PutSettings, messages.SettingsReply, ADMIN, "Change settings, all or nothing."),
+)
+
+_OF_TENANTS: Final = tuple(
+    structs.replace(
+        channel,
+        name=f"org.{channel.name}",
+        address=channel.address.replace(subjects.API_PREFIX, "ws.org.{organization_id}.api"),
+        senders=tuple(party for party in channel.senders if party != "admin"),
+        same_as=channel.name,
+    )
+    for channel in (*_COMMANDS, *_LOOKS)
+    if channel.name.removeprefix("api.") in {*COMMANDS, *TENANT_LOOKS}
 )
 
 _PROVISIONING: Final = (
@@ -290,7 +306,9 @@ _INTERNAL: Final = (
     ),
 )
 
-CHANNELS: Final[tuple[Channel, ...]] = (*_COMMANDS, *_LOOKS, *_PROVISIONING, *_AGENTS, *_ANNOUNCED, *_INTERNAL)
+_REQUESTS: Final = (*_COMMANDS, *_LOOKS, *_OF_TENANTS)
+
+CHANNELS: Final[tuple[Channel, ...]] = (*_REQUESTS, *_PROVISIONING, *_AGENTS, *_ANNOUNCED, *_INTERNAL)
 
 
 def of(party: Party) -> tuple[Channel, ...]:

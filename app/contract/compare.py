@@ -54,7 +54,8 @@ def _documents(old: Part, new: Part) -> Iterator[Break]:
             continue
         yield from _parties(channel, now)
         ways = _ways(channel)
-        yield from _message(name, old, new, ways, compare)
+        for message in channel["messages"]:
+            yield from _message(message, old, new, ways, compare)
         reply = f"{name}-reply"
         if reply not in old["channels"]:
             continue

@@ -20,6 +20,8 @@ def body_types() -> dict[str, object]:
     """What each message's body is, by the message's name; None for any bytes."""
     kinds: dict[str, object] = {"error": ErrorBody}
     for channel in CHANNELS:
+        if channel.same_as is not None:
+            continue
         name = channel.name.replace(".", "-")
         kinds[name] = channel.body
         if channel.reply is not None:

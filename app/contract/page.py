@@ -32,7 +32,7 @@ def requests() -> str:
     rows = [
         f"| `{one.address}` | {_names(one.senders)} | {_bodies(one.body)} | {_bodies(one.reply)} | {one.summary} |"
         for one in CHANNELS
-        if one.kind == "request" and "engine" in one.receivers
+        if one.kind == "request" and "engine" in one.receivers and one.same_as is None
     ]
     return _table(("subject", "who may ask", "body", "reply", ""), rows)
 

@@ -12,8 +12,8 @@ import pytest
 from workspaced.app.contract import files, words
 from workspaced.app.contract.asyncapi import FIELD, PARTIES, document
 from workspaced.app.contract.channels import CHANNELS, Channel
-from workspaced.bus import streams, subjects, tokens
-from workspaced.bus.subject_parser import JobEventSubject, PingSubject, Subject, parse
+from workspaced.bus import streams
+from workspaced.bus.subject_parser import JobEventSubject, parse
 from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.events import JobReport
 
@@ -38,24 +38,6 @@ def test_checked_in_is_generated() -> None:
     }
 
     assert there == {path: files.text(content) for path, content in files.documents().items()}
-
-
-def test_every_request_has_a_channel() -> None:
-    """No verb is left out, none invented."""
-    assert {channel.address for channel in CHANNELS if channel.address.startswith("ws.api.")} == {
-        subjects.api(verb) for verb in tokens.API_VERBS
-    }
-
-
-def test_every_subject_has_a_channel() -> None:
-    """Every form that `parse` knows stands in the contract, and in the stream that keeps it."""
-    parsed = set()
-    for channel in CHANNELS:
-        if channel.kind == "request" or channel.name in {"timer", "revoke", "agents", "kick", "org.chat"}:
-            continue
-        parsed.add(type(parse(subject_of(channel))))
-
-    assert parsed | {PingSubject} == set(Subject.__args__)
 
 
 def test_both_forms_of_a_report_have_a_channel() -> None:
