@@ -1,6 +1,7 @@
 """Real servers for tests: clients by role, what the server refused them, databases of one test's own."""
 
 import asyncio
+import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import asyncpg
+import nkeys  # type: ignore[import-untyped]  # has no types
 from nats.aio.client import Client
 from nats.js.api import StreamInfo
 
@@ -97,6 +99,18 @@ class Connections:
         )
         return client
 
+    async def by_nkey(self, seed: str, inbox_prefix: str) -> Client:
+        """A client of the user whose nkey that is."""
+        client = Client()
+        self._clients.append(client)
+        await client.connect(
+            servers_of(self.server.url),
+            nkeys_seed_str=seed,
+            inbox_prefix=inbox_prefix.encode(),
+            error_cb=self._note,
+        )
+        return client
+
     async def refusals(self, client: Client) -> list[str]:
         """What the server refused since the last call; it has read all that `client` sent until now."""
         await flush(client)
@@ -180,3 +194,9 @@ def _name_of(info: StreamInfo) -> str:
     name = info.config.name
     assert name is not None
     return name
+
+
+def user_nkey() -> tuple[str, str]:
+    """A fresh user key: its seed and its public half."""
+    seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
+    return seed.decode(), nkeys.from_seed(seed).public_key.decode()

@@ -1,9 +1,48 @@
-"""Reports that carry the tag of who says them, which NATS checks by permission (issue 6)."""
+"""Provisioners that are limited to their tag: their user as docs/security.md has it, and reports in their name."""
 
+import asyncio
 import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from tests.e2e.stack import Stack
+import pytest
+
+from tests.e2e.stack import ORGANIZATION, Stack
+from tests.permission_table import snippet
+from tests.servers import Connections, server_with_shared_agent, user_nkey
+from workspaced.app.embedded_nats import NatsServer
+from workspaced.bus import jetstream
+from workspaced.bus.job_in_hand import JobInHand
+from workspaced.bus.provisioner_client import ProvisionerClient
+from workspaced.fsm.effects import Job
+from workspaced.fsm.events import AgentReport
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+SEED, PUBLIC = user_nkey()
+SOME_ID = str(uuid4())
+
+
+@pytest.fixture(scope="module")
+def nats_server() -> Iterator[NatsServer]:
+    """A server with this user."""
+    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
+        users = snippet("tagged-provisioner").replace("U…", PUBLIC)
+        server = server_with_shared_agent(Path(name), users=users, names=(PUBLIC,))
+        asyncio.run(server.start())
+        yield server
+        asyncio.run(server.stop())
+
+
+@pytest.fixture
+async def gpu(stack: Stack, connect: Connections) -> "Client":
+    """A connection as this user; there are queues of both tags."""
+    await jetstream.ensure(stack.admin, ("local", "gpu"))
+    return await connect.by_nkey(SEED, "_INBOX_gpu")
 
 
 async def test_a_provisioner_speaks_for_its_own_tag(stack: Stack) -> None:
@@ -22,3 +61,70 @@ async def test_a_provisioner_speaks_for_its_own_tag(stack: Stack) -> None:
 
     assert push["cause"]["event"] == "job.running"
     assert (dead.subject, dead.headers["Ws-Dead-Reason"]) == (f"ws.dead.{subject}.failed.gpu", "mismatch")
+
+
+async def test_it_does_the_jobs_of_its_tag(stack: Stack, gpu: "Client") -> None:
+    """All that the client says and hears is granted; the other tag's job goes to the other provisioner."""
+    await stack.engine()
+    put = await stack.client.put_template({"organization_id": ORGANIZATION, "name": "large", "provisioner": "gpu"})
+    taken: list[str] = []
+
+    async def build(job: Job, hand: JobInHand) -> Sequence[AgentReport]:
+        taken.append(job.build_id)
+        hand.log("build", "info", "made")
+        return [AgentReport(str(uuid4()), "main")]
+
+    client = ProvisionerClient(gpu, "gpu", by_tag=True)
+    running = asyncio.create_task(client.run(build))
+    chats = [str(uuid4()), str(uuid4())]
+    other = await stack.create(chats[0])
+    reply = await stack.create(chats[1], template_id=put.template.id)
+    push = await stack.pushes.until(chats[1], "connecting")
+    await stack.provisioner.build(await stack.provisioner.job(other.build_id))
+    await stack.pushes.until(chats[0], "connecting")
+    await client.drain()
+    await running
+
+    assert push["cause"]["event"] == "job.succeeded"
+    assert taken == [reply.build_id]
+    assert [line.output for line in (await stack.client.logs(str(reply.build_id))).lines] == ["made"]
+
+
+def of_another_tag(workspace_id: str = SOME_ID) -> list[str]:
+    """What a provisioner of tag `local` may say, and what none may."""
+    event = f"ws.event.{workspace_id}"
+    return [
+        *(f"{event}.job.{status}{tag}" for status in ("running", "succeeded", "failed") for tag in ("", ".local")),
+        f"{event}.build.created",
+        f"{event}.agent.{SOME_ID}.connected",
+        "$JS.API.CONSUMER.MSG.NEXT.JOBS.local",
+        "$JS.API.CONSUMER.INFO.JOBS.local",
+        "$JS.API.CONSUMER.CREATE.JOBS",
+        "$JS.API.STREAM.MSG.GET.JOBS",
+        "$JS.API.DIRECT.GET.JOBS",
+        "$JS.API.STREAM.PURGE.JOBS",
+        "$JS.ACK.JOBS.local.1.2.3.4.5",
+        f"ws.job.local.{SOME_ID}",
+        f"ws.cancel.{SOME_ID}",
+        f"ws.cmd.{SOME_ID}.delete",
+        "ws.api.list",
+    ]
+
+
+async def test_what_it_may_not_say(gpu: "Client", connect: Connections) -> None:
+    """Another tag's jobs, acknowledgements and reports, by NATS."""
+    said = []
+    for subject in (*of_another_tag(), f"ws.event.{SOME_ID}.job.running.gpu", "$JS.ACK.JOBS.gpu.1.2.3.4.5"):
+        await gpu.publish(subject, b"{}")
+        if not await connect.refusals(gpu):
+            said.append(subject)
+
+    assert said == [f"ws.event.{SOME_ID}.job.running.gpu", "$JS.ACK.JOBS.gpu.1.2.3.4.5"]
+
+
+@pytest.mark.parametrize("subject", ["ws.job.>", "ws.event.>", "ws.log.>", "ws.chat.>", "_INBOX_provisioner.>", ">"])
+async def test_what_it_may_not_hear(gpu: "Client", connect: Connections, subject: str) -> None:
+    """Jobs but by its queue, others' reports, logs and answers."""
+    await gpu.subscribe(subject)
+
+    assert len(await connect.refusals(gpu)) == 1

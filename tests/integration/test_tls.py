@@ -2,18 +2,21 @@
 
 import asyncio
 import json
-import os
+import re
+import ssl
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-import nkeys  # type: ignore[import-untyped]  # has no types
 import pytest
 import trustme
 
+from tests.permission_table import snippet
+from tests.servers import user_nkey
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.bus.connection import open_connection
 from workspaced.fsm.errors import Unavailable
@@ -42,12 +45,6 @@ class Place(NamedTuple):
         return Tls(str(self.folder / f"{ca}.pem"), *shown)
 
 
-def user_nkey() -> tuple[str, str]:
-    """A fresh user key: its seed and its public half."""
-    seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
-    return seed.decode(), nkeys.from_seed(seed).public_key.decode()
-
-
 def write_certificates(folder: Path) -> None:
     """Two authorities, and of the first one a server and a client."""
     authority = trustme.CA()
@@ -61,20 +58,20 @@ def write_certificates(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    """The shipped nats.conf with TLS, one nkey and an origin."""
+    """The shipped nats.conf with what docs/security.md has for TLS and browsers, and one nkey."""
     with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
         folder, (seed, public) = Path(name), user_nkey()
         write_certificates(folder)
         text = (files("workspaced.app") / "nats.conf").read_text()
+        text, count = re.subn(r"^websocket \{.*?^\}\n", snippet("websocket"), text, flags=re.DOTALL | re.MULTILINE)
+        assert count == 1
         for before, after in (
             ("user: engine, password: $NATS_ENGINE_PASSWORD", f"nkey: {public}"),
             ("admin, engine, chatd", f"admin, {public}, chatd"),
-            ("  no_tls: true", '  no_tls: true\n  allowed_origins: [ "https://chat.example" ]'),
         ):
             assert text.count(before) == 1
             text = text.replace(before, after)
-        paths = f'cert_file: "{folder}/server.pem", key_file: "{folder}/server.key", ca_file: "{folder}/ca.pem"'
-        (folder / "nats.conf").write_text(f"{text}\ntls {{ {paths}, verify: true }}\n")
+        (folder / "nats.conf").write_text((text + snippet("tls")).replace("/etc/nats/", f"{folder}/"))
         server = NatsServer(folder / "D", conf=folder / "nats.conf")
         asyncio.run(server.start())
         yield Place(server, folder, seed)
@@ -113,17 +110,28 @@ async def test_another_nkey_is_turned_away(place: Place) -> None:
         await open_connection(login.url, **login.options(), limit=LIMIT)
 
 
-@pytest.mark.parametrize(("origin", "status"), [("https://chat.example", b"101"), ("https://evil.example", b"403")])
-async def test_a_browser_of_another_origin_is_turned_away(place: Place, origin: str, status: bytes) -> None:
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (["Origin: https://chat.example"], b"101"),
+        (["Origin: https://evil.example"], b"403"),
+        (["Origin: http://chat.example"], b"403"),
+        ([], b"101"),
+    ],
+    ids=["ours", "another", "without TLS", "a program"],
+)
+async def test_a_browser_of_another_origin_is_turned_away(place: Place, origin: list[str], status: bytes) -> None:
     """`allowed_origins` is for pages; programs say no origin."""
     port = int(place.server.websocket_url.rpartition(":")[2])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = ["GET / HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade", f"Origin: {origin}"]
+    trusting = ssl.create_default_context(cafile=place.folder / "ca.pem")
+    reader, writer = await asyncio.open_connection("localhost", port, ssl=trusting)
+    head = ["GET / HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade", *origin]
     key = ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]
     writer.write("\r\n".join([*head, *key, "", ""]).encode())
     answer = await reader.readline()
     writer.close()
-    await writer.wait_closed()
+    with suppress(ssl.SSLError):  # the server has more to say
+        await writer.wait_closed()
 
     assert answer.split()[1] == status
 
