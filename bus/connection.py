@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +19,8 @@ RECONNECT_WAIT: Final = timedelta(seconds=0.5)
 PING_INTERVAL: Final = timedelta(seconds=10)
 """A link that swallows everything is noticed after at most three of these, as the server does (nats.conf)."""
 CONNECT_LIMIT: Final = timedelta(seconds=10)
+AGAIN: Final = timedelta(seconds=0.1)
+"""Between two cancels of what does not heed the first."""
 
 Callback = Callable[[], Awaitable[None]]
 
@@ -100,19 +102,19 @@ async def open_connection(  # noqa: PLR0913  # all by name, and hardly anybody n
 
     connection = LastingClient(on_server_gone)
     try:
-        async with asyncio.timeout(limit.total_seconds()):
-            await connection.connect(
-                servers_of(url),
-                user=user,
-                password=password,
-                inbox_prefix=inbox_prefix.encode(),
-                name=name,
-                error_cb=note,
-                reconnected_cb=on_reconnected,
-                closed_cb=on_closed,
-                **kept(),
-                **options,
-            )
+        connecting = connection.connect(
+            servers_of(url),
+            user=user,
+            password=password,
+            inbox_prefix=inbox_prefix.encode(),
+            name=name,
+            error_cb=note,
+            reconnected_cb=on_reconnected,
+            closed_cb=on_closed,
+            **kept(),
+            **options,
+        )
+        await _within(limit, connecting)
     except (NatsError, OSError, TimeoutError) as error:
         await connection.close()
         raise Unavailable(_reason(url, user, faults[0] if faults else error)) from None
@@ -123,6 +125,26 @@ async def flush(connection: Client) -> None:
     """Return when the server has all that was subscribed or published so far. Raises NatsError, OSError."""
     await asyncio.sleep(0)  # the library sends its PING ahead of what still waits in the client
     await connection.flush()
+
+
+async def _within(limit: timedelta, work: Coroutine[Any, Any, None]) -> None:
+    """Raises what `work` raises, and TimeoutError when the limit is over; then, or when canceled, `work` has ended.
+
+    It is told to until it does: the library waits with `asyncio.wait_for`, which before Python 3.12 forgets a cancel
+    that comes together with what is waited for, and tries to connect for ever then.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=limit.total_seconds())
+        if not task.done():
+            raise TimeoutError
+        task.result()
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=AGAIN.total_seconds())
+        if not task.cancelled():
+            task.exception()  # looked at, or asyncio complains
 
 
 def kept() -> dict[str, Any]:

@@ -3,11 +3,8 @@
 NATS asks for no permission where an answer is written, so those who ask are in accounts without streams (nats.conf).
 """
 
-import asyncio
 import json
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -16,19 +13,16 @@ from nats.aio.msg import Msg
 from tests.e2e.hostile import all_stored, places
 from tests.e2e.stack import LIMIT, Stack
 from tests.permission_table import snippet
-from tests.servers import Connections, server_with_shared_agent
+from tests.servers import Connections, running, server_with_shared_agent
 from workspaced.app.embedded_nats import NatsServer
 
 
 @pytest.fixture(scope="module")
 def nats_server() -> Iterator[NatsServer]:
     """A server with the account of an organization too."""
-    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
-        accounts = snippet("tenant-account")
-        server = server_with_shared_agent(Path(name), accounts=accounts, names=("acme", "acme_inspector"))
-        asyncio.run(server.start())
+    accounts, names = snippet("tenant-account"), ("acme", "acme_inspector")
+    with running(lambda folder: server_with_shared_agent(folder, accounts=accounts, names=names)) as server:
         yield server
-        asyncio.run(server.stop())
 
 
 async def new(stack: Stack, before: set[tuple[str, int, str]]) -> set[str]:

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -12,7 +10,7 @@ import pytest
 
 from tests.e2e.stack import ORGANIZATION, Stack
 from tests.permission_table import snippet
-from tests.servers import Connections, server_with_shared_agent, user_nkey
+from tests.servers import Connections, running, server_with_shared_agent, user_nkey
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.bus import jetstream
 from workspaced.bus.job_in_hand import JobInHand
@@ -30,12 +28,9 @@ SOME_ID = str(uuid4())
 @pytest.fixture(scope="module")
 def nats_server() -> Iterator[NatsServer]:
     """A server with this user."""
-    with tempfile.TemporaryDirectory(prefix="workspaced-") as name:
-        users = snippet("tagged-provisioner").replace("U…", PUBLIC)
-        server = server_with_shared_agent(Path(name), users=users, names=(PUBLIC,))
-        asyncio.run(server.start())
+    users = snippet("tagged-provisioner").replace("U…", PUBLIC)
+    with running(lambda folder: server_with_shared_agent(folder, users=users, names=(PUBLIC,))) as server:
         yield server
-        asyncio.run(server.stop())
 
 
 @pytest.fixture
@@ -75,7 +70,7 @@ async def test_it_does_the_jobs_of_its_tag(stack: Stack, gpu: "Client") -> None:
         return [AgentReport(str(uuid4()), "main")]
 
     client = ProvisionerClient(gpu, "gpu", by_tag=True)
-    running = asyncio.create_task(client.run(build))
+    working = asyncio.create_task(client.run(build))
     chats = [str(uuid4()), str(uuid4())]
     other = await stack.create(chats[0])
     reply = await stack.create(chats[1], template_id=put.template.id)
@@ -83,7 +78,7 @@ async def test_it_does_the_jobs_of_its_tag(stack: Stack, gpu: "Client") -> None:
     await stack.provisioner.build(await stack.provisioner.job(other.build_id))
     await stack.pushes.until(chats[0], "connecting")
     await client.drain()
-    await running
+    await working
 
     assert push["cause"]["event"] == "job.succeeded"
     assert taken == [reply.build_id]
