@@ -7,7 +7,7 @@ means redelivery: the rows tell that the input was applied, and what they record
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -25,6 +25,7 @@ from workspaced.bus.moments import Moments
 from workspaced.bus.publish import Message, NotStored, Publisher
 from workspaced.bus.pull import Intake, ack, nak, term, working
 from workspaced.bus.stored import Stored
+from workspaced.bus.trace import trace_in
 from workspaced.fsm.agent_secret import AgentSecrets
 from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.world import Answer
@@ -102,7 +103,10 @@ class Engine:
             decided = await self._decider.decide(inputs)
             dead = dict(undecodable + decided.dead)
             await self._publish(
-                [*_messages(decided, self._secrets, tenants=self._tenants), *self._put_aside(batch, dead)]
+                [
+                    *_messages(decided, self._secrets, _traces(batch), tenants=self._tenants),
+                    *self._put_aside(batch, dead),
+                ]
             )
             await self._moments.reach("before_ack")
             await self._acknowledge(batch, dead, link)
@@ -166,13 +170,22 @@ class Engine:
             await working(self._connection, batch)
 
 
-def _messages(decided: Decided, secrets: AgentSecrets | None, *, tenants: bool = False) -> list[Message]:
+def _traces(batch: Iterable[Stored]) -> dict[str, str]:
+    """The traceparent of each message that came with one, by the message's key."""
+    return {stored.key: trace for stored in batch if (trace := trace_in(stored.headers))}
+
+
+def _messages(
+    decided: Decided, secrets: AgentSecrets | None, traces: Mapping[str, str], *, tenants: bool = False
+) -> list[Message]:
     """All that is to be said: what each row recorded, the announcements, and last the answers."""
     messages = []
     for said in decided.said:
         organizations = said.organizations if tenants else None
-        messages += messages_of((*said.replayed, *said.transitions), secrets=secrets, organizations=organizations)
-        messages += [effect_message(effect, said.at, secrets) for effect in said.effects]
+        rows = (*said.replayed, *said.transitions)
+        messages += messages_of(rows, traces=traces, secrets=secrets, organizations=organizations)
+        of_builds = {row.build_id: traces[row.input_key] for row in rows if row.input_key in traces and row.build_id}
+        messages += [effect_message(effect, said.at, secrets, of_builds) for effect in said.effects]
     return messages + [_answer(answer) for said in decided.said for answer in said.answers]
 
 

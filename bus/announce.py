@@ -54,19 +54,20 @@ class _Push(Struct, kw_only=True):
 def messages_of(
     rows: Iterable[TransitionRow],
     inputs: Iterable[InputRow] = (),
-    traceparent: str | None = None,
+    traces: Mapping[str, str] | None = None,
     secrets: AgentSecrets | None = None,
     *,
     organizations: Mapping[str, str] | None = None,
 ) -> list[Message]:
     """All that is to be said of `rows` and `inputs`, in their order; a row's effects stand before its push.
 
-    Of chats that `organizations` has, by id, each push goes to the organization too.
+    `traces` has the traceparent of an input, by its key; pushes of what came of it carry it. Of chats that
+    `organizations` has, by id, each push goes to the organization too.
     """
     messages = []
     for row in rows:
         messages += [effect_message(effect, row.at, secrets) for effect in row.effects]
-        push = push_message(row, traceparent)
+        push = push_message(row, traces.get(row.input_key) if traces else None)
         if organizations and (tenant := organizations.get(row.chat_id)):
             messages.append(_for_tenant(row, push, tenant))
         messages.append(push)
@@ -88,9 +89,7 @@ def push_message(row: TransitionRow, traceparent: str | None = None) -> Message:
         cause=row.cause,
         snapshot=row.snapshot,
     )
-    attributes = _attributes(name, f"workspaced.chat.{row.to_state}", row.at)
-    if traceparent:
-        attributes[headers.TRACEPARENT] = traceparent
+    attributes = _attributes(name, f"workspaced.chat.{row.to_state}", row.at, traceparent)
     return Message(subjects.chat(row.chat_id, row.to_state), encode(body), attributes)
 
 
@@ -103,8 +102,13 @@ def _for_tenant(row: TransitionRow, push: Message, tenant: str) -> Message:
     return replace(push, subject=subjects.chat(row.chat_id, row.to_state, tenant), answered=False)
 
 
-def effect_message(effect: Effect, at: datetime, secrets: AgentSecrets | None = None) -> Message:
-    """What `effect` stands for; `at` is the time of the input that caused it. A job gets its agents' secret here."""
+def effect_message(
+    effect: Effect, at: datetime, secrets: AgentSecrets | None = None, traces: Mapping[str, str] | None = None
+) -> Message:
+    """What `effect` stands for; `at` is the time of the input that caused it.
+
+    A job gets its agents' secret here, and the traceparent that `traces` has for its build's id.
+    """
     match effect:
         case PublishJob():
             job = effect.job
@@ -112,7 +116,9 @@ def effect_message(effect: Effect, at: datetime, secrets: AgentSecrets | None = 
                 job = replace(job, agent_secret=secrets.of(job.build_id))
             name = f"{job.workspace.id}:{job.build_id}"
             subject = subjects.job(effect.provisioner, job.job_id)
-            return Message(subject, encode(job), _attributes(name, f"workspaced.job.{job.transition}", job.at))
+            trace = traces.get(job.build_id) if traces else None
+            attributes = _attributes(name, f"workspaced.job.{job.transition}", job.at, trace)
+            return Message(subject, encode(job), attributes)
         case SetTimer():
             return timer_message(effect)
         case PurgeJob():
@@ -160,9 +166,9 @@ def _distinction(due: Timed) -> str:
             return f"{due.server_id}:{due.client_id}"
 
 
-def _attributes(name: str, kind: str, at: datetime) -> dict[str, str]:
+def _attributes(name: str, kind: str, at: datetime, traceparent: str | None) -> dict[str, str]:
     """The message id and CloudEvents' attributes, binary mode."""
-    return {
+    attributes = {
         headers.MESSAGE_ID: name,
         headers.CE_VERSION: "1.0",
         headers.CE_ID: name,
@@ -170,3 +176,4 @@ def _attributes(name: str, kind: str, at: datetime) -> dict[str, str]:
         headers.CE_SOURCE: SOURCE,
         headers.CE_TIME: at.isoformat().replace("+00:00", "Z"),
     }
+    return attributes | {headers.TRACEPARENT: traceparent} if traceparent else attributes

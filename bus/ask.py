@@ -19,6 +19,7 @@ from workspaced.bus.faults import encode_error, error_in
 from workspaced.bus.headers import ORGANIZATION, REPLY
 from workspaced.bus.messages import Reply
 from workspaced.bus.publish import Message, NotStored, Publisher, with_id
+from workspaced.bus.trace import trace_header
 from workspaced.fsm.commands import COMMANDS
 from workspaced.fsm.errors import BadRequest, ErrorBody, Unavailable
 
@@ -62,7 +63,8 @@ class Asker:
         self._next += 1
         inbox = f"{self._inbox}.{self._next}"
         # The id is fresh each time: a repeated request is recognised by its request_id, in the store, at any time.
-        headers = with_id(str(uuid4())) | {REPLY: inbox} | ({ORGANIZATION: tenant} if tenant else {})
+        limited = {ORGANIZATION: tenant} if tenant else {}
+        headers = with_id(str(uuid4())) | {REPLY: inbox} | limited | trace_header()
         answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
         self._waiting[inbox] = answer
         try:

@@ -30,6 +30,7 @@ from workspaced.bus.job_in_hand import Handler, JobIds, JobInHand
 from workspaced.bus.job_queue import JobQueue
 from workspaced.bus.job_work import JobWork, Terms
 from workspaced.bus.moments import Moments
+from workspaced.bus.trace import TRACEPARENT, trace_in
 from workspaced.bus.until_stored import publish_until_stored
 from workspaced.fsm.events import BuildCreated
 from workspaced.fsm.values import Parameters, Transition
@@ -156,7 +157,8 @@ class ProvisionerClient:
     # --- one job ------------------------------------------------------------------------------------------------------
 
     async def _work(self, msg: Msg, handler: Handler) -> None:
-        """Have the job done for as long as its lease is ours."""
+        """Have the job done for as long as its lease is ours; reports name the job's trace, if it has one."""
+        TRACEPARENT.set(trace_in(msg.headers))
         try:
             ids = decode(msg.data, JobIds)
         except ValueError as error:

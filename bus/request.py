@@ -14,6 +14,7 @@ from workspaced.bus import subjects
 from workspaced.bus.codec import decode, encode
 from workspaced.bus.connection import LastingClient
 from workspaced.bus.faults import error_in
+from workspaced.bus.trace import trace_header
 from workspaced.fsm.errors import Unavailable, WorkspacedError
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ async def _once(connection: Client, subject: str, body: bytes, kind: type[T], se
     verb = subject.rpartition(".api.")[2]
     try:
         async with _refusal_of(connection, subject):
-            answer = await connection.request(subject, body, timeout=seconds)
+            answer = await connection.request(subject, body, timeout=seconds, headers=trace_header() or None)
     except NoRespondersError:
         raise Unavailable("no workspaced engine is running; start one and try again") from None
     except (NatsError, OSError, TimeoutError) as error:  # over a plain client what is not permitted ends here too

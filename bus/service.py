@@ -22,6 +22,7 @@ from workspaced.bus import subjects
 from workspaced.bus.codec import encode
 from workspaced.bus.connection import flush
 from workspaced.bus.faults import encode_error, for_the_wire
+from workspaced.bus.trace import TRACEPARENT, trace_in
 from workspaced.fsm.errors import BadRequest
 
 NAME: Final = "workspaced"
@@ -105,6 +106,7 @@ class Service:
 
     async def _serve(self, verb: str, handler: _Serving, request: Request) -> None:
         began, status = time.monotonic(), 200
+        TRACEPARENT.set(trace_in(request.headers))
         try:
             try:
                 result = await handler(request)

@@ -10,6 +10,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error, MaxPayloadError
 
+from workspaced.bus.trace import trace_header
+
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 2.0
 FIRST_ACK_LIMIT: Final = 1.0
@@ -40,7 +42,7 @@ async def publish_until_stored(nc: Client, subject: str, body: bytes, message_id
     Every attempt has the same message id, so that the stream keeps one of them (deduplication window: 2 min). Raises
     ConnectionClosedError when `nc` is closed for good, and MaxPayloadError or Refused when repeating would not help.
     """
-    headers = {"Nats-Msg-Id": message_id or str(uuid4())}
+    headers = {"Nats-Msg-Id": message_id or str(uuid4())} | trace_header()
     pause, limit = FIRST_PAUSE, FIRST_ACK_LIMIT
     while True:
         try:

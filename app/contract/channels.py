@@ -122,6 +122,7 @@ _PROVISIONING: Final = (
         body=Job,
         summary="A build to carry out; taken from the work queue by a pull of the tag's consumer.",
         ce_type="workspaced.job.<transition>",
+        headers=("traceparent",),
     ),
     _kept(
         "ws.cancel.{job_id}",
@@ -251,7 +252,7 @@ _INTERNAL: Final = (
             receivers=(ENGINE,),
             body=body,
             summary=f"A `{verb}` that was taken and is not decided yet.",
-            headers=("Ws-Reply", "Ws-Organization"),
+            headers=("Ws-Reply", "Ws-Organization", "traceparent"),
         )
         for verb, body in COMMANDS.items()
     ),

@@ -8,12 +8,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 
 from tests.jobs import SAFETY_NET, Body, Engine, a_job, new_id
 from tests.servers import Connections
 from workspaced.bus import subjects
 from workspaced.bus.job_in_hand import Handler, JobCanceled, JobFailed, JobInHand
 from workspaced.bus.provisioner_client import ProvisionerClient
+from workspaced.bus.trace import TRACEPARENT
 from workspaced.fsm.effects import Job
 from workspaced.fsm.events import AgentReport
 from workspaced.fsm.facts import Quota
@@ -337,3 +339,25 @@ async def test_foreign_build_is_announced(engine: Engine, connect: Connections) 
     body: Body = json.loads(stored.data)
     assert (body["build_id"], body["build_number"], body["transition"]) == (build, 4, "stop")
     assert (body["job_id"], body["initiator"]) == (job, "ada")
+
+
+async def test_reports_name_the_trace_of_their_job(engine: Engine, connect: Connections) -> None:
+    """The handler finds it too, and goes on with it where it likes."""
+    trace, found = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", []
+
+    async def traced(_: Job, __: JobInHand) -> tuple[AgentReport, ...]:
+        found.append(TRACEPARENT.get())
+        return ()
+
+    async def note(message: Msg) -> None:
+        found.append((message.headers or {}).get("traceparent"))
+
+    await engine.nc.subscribe("ws.event.*.job.*", cb=note)
+    job = a_job()
+    async with serving(connect, traced):
+        await engine.nc.jetstream().publish(
+            subjects.job("local", job["job_id"]), json.dumps(job).encode(), headers={"traceparent": trace}
+        )
+        await engine.job(job, "succeeded")
+
+    assert found == [trace] * 3
