@@ -17,6 +17,7 @@ from workspaced.provisioners.agent.config import NatsLogin, Tls
 from workspaced.provisioners.local.limits import parse_limits
 from workspaced.provisioners.local.program import ProvisionerConfig
 
+MIB: Final = 1024**2
 WORKSPACES: Final = "workspaces"
 """The folder of the workspaces within a stack's folder."""
 
@@ -98,7 +99,8 @@ def callout_config(
 def stream_limits(sources: Sources) -> Limits:
     """What streams and consumers are made with."""
     chosen = _of(sources, [each.name for each in STREAMS])
-    return Limits(replicas=int(chosen.pop("stream_replicas")), **chosen)
+    bytes_of = {f"{stream}_bytes": chosen.pop(f"{stream}_mib") * MIB or -1 for stream in ("events", "logs", "chats")}
+    return Limits(replicas=int(chosen.pop("stream_replicas")), **chosen, **bytes_of)
 
 
 def provisioner_config(

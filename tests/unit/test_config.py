@@ -170,6 +170,13 @@ def test_streams_and_provisioner_take_theirs(tmp_path: Path) -> None:
     assert (config.agent_nats.user, config.agent_nats.inbox_prefix) == ("agent", "_INBOX_agent")
 
 
+def test_streams_are_limited_in_mebibytes() -> None:
+    """JetStream takes bytes, and -1 for no limit."""
+    limits = stream_limits(Sources({"chats_mib": "2"}, SERVERS | {"WORKSPACED_LOGS_MIB": "1"}))
+
+    assert (limits.events_bytes, limits.logs_bytes, limits.chats_bytes) == (-1, 1_048_576, 2_097_152)
+
+
 def test_every_default_is_a_value_it_would_take() -> None:
     """The table agrees with itself: each default's text parses back to the default."""
     parsed = {name: each.parse(each.default_text) for name, each in VARIABLES.items() if each.default_text}
