@@ -99,8 +99,9 @@ def callout_config(
 def stream_limits(sources: Sources) -> Limits:
     """What streams and consumers are made with."""
     chosen = _of(sources, [each.name for each in STREAMS])
-    bytes_of = {f"{stream}_bytes": chosen.pop(f"{stream}_mib") * MIB or -1 for stream in ("events", "logs", "chats")}
-    return Limits(replicas=int(chosen.pop("stream_replicas")), **chosen, **bytes_of)
+    for stream in ("events", "logs", "chats"):
+        chosen[f"{stream}_bytes"] = chosen.pop(f"{stream}_mib") * MIB or -1
+    return Limits(replicas=int(chosen.pop("stream_replicas")), **chosen)
 
 
 def provisioner_config(

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, Final
+from uuid import uuid4
 
 import msgspec
 from msgspec.structs import replace
@@ -16,23 +17,26 @@ from workspaced.app.connection import TAG
 from workspaced.app.doctor import Check
 from workspaced.app.sources import Sources
 from workspaced.bus import jetstream, streams
-from workspaced.bus.connection import open_connection
+from workspaced.bus.connection import LastingClient, open_connection, servers_of
 from workspaced.bus.room import NEARLY_FULL, drops_deadlines, shares_used
 from workspaced.fsm.errors import WorkspacedError
 from workspaced.store.migrations import check_schema
 from workspaced.store.pool import connect
 
 PATIENCE: Final = timedelta(seconds=3)
+CALLOUT_PATIENCE: Final = timedelta(seconds=8)
+"""Short of the ten seconds that nats.conf gives a callout, after which NATS refuses by itself."""
 MIGRATE: Final = "workspaced migrate"
 OF_THE_STACK: Final = "`workspaced up` brings it back by itself: ask again in a moment, else see its log"
 
 
 async def check_servers(sources: Sources, tag: str) -> AsyncGenerator[Check, None]:
-    """NATS with streams, consumers and an engine; Postgres with its schema; a provisioner of `tag`.
+    """NATS with streams, consumers and an engine; who lets agents in; a provisioner of `tag`; Postgres with its schema.
 
-    What a local stack lacks comes back by itself, so no step of one's own is told for it.
+    Agents with a standing user (`agent_password`) need nobody to let them in. What a local stack lacks comes back by
+    itself, so no step of one's own is told for it.
     """
-    own = {"nats", "jetstream", "engine", "database", *(["provisioner"] if tag == TAG else [])}
+    own = {"nats", "jetstream", "engine", "callout", "database", *(["provisioner"] if tag == TAG else [])}
     async with aclosing(_checks(sources, tag)) as checks:
         async for check in checks:
             heals = not check.ok and check.name in own and sources.runs_locally
@@ -58,6 +62,8 @@ async def _checks(sources: Sources, tag: str) -> AsyncGenerator[Check, None]:
             yield await _streams(nats)
             yield await _room(nats)
             yield await _engine(sources)
+            if not sources.is_given("agent_password"):
+                yield await _callout(sources)
             yield await _provisioner(nats, tag)
         finally:
             await nats.close()
@@ -107,6 +113,30 @@ async def _engine(sources: Sources) -> Check:
     finally:
         await nats.close()
     return Check("engine", ok=True, detail=f"{told.get('name')} {told.get('version')} answers in {took_ms:.1f} ms")
+
+
+async def _callout(sources: Sources) -> Check:
+    """Knock once as an agent that nobody knows: a callout has it refused, without one NATS waits for its word."""
+    login = sources.login("inspector")
+    stranger = replace(login, user=str(uuid4()), password=str(uuid4()), nkey_seed=None)
+    faults: list[Exception] = []
+
+    async def note(error: Exception) -> None:
+        faults.append(error)
+
+    nats, began = LastingClient(), time.monotonic()
+    try:
+        async with asyncio.timeout(CALLOUT_PATIENCE.total_seconds()):
+            await nats.connect(servers_of(login.url), allow_reconnect=False, error_cb=note, **stranger.options())
+    except (NatsError, OSError, TimeoutError) as error:
+        faults.append(error)
+    finally:
+        await nats.close()
+    if any("authorization" in str(fault).lower() for fault in faults):
+        took_ms = (time.monotonic() - began) * 1000
+        return Check("callout", ok=True, detail=f"a stranger is refused within {took_ms:.1f} ms")
+    hint = "start one: `workspaced callout`"
+    return Check("callout", ok=False, detail="nobody has a word on agents, and no new one gets in", next=hint)
 
 
 async def _provisioner(nats: Client, tag: str) -> Check:
