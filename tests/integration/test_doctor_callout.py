@@ -30,4 +30,4 @@ async def test_without_a_callout(nats: NatsServer, monkeypatch: pytest.MonkeyPat
 
 async def test_agents_with_a_standing_user(nats: NatsServer) -> None:
     """They need none."""
-    assert "callout" not in await checks(nats, WORKSPACED_AGENT_PASSWORD="x")
+    assert "callout" not in await checks(nats, WORKSPACED_AGENT_PASSWORD=nats.roles["agent"].password)
