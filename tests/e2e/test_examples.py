@@ -14,6 +14,9 @@ import pytest
 from tests.command_line import SAFETY_NET, CommandLine
 from tests.e2e.node import EXAMPLES, needs_node
 
+SHELL = EXAMPLES / "workspace.sh"
+ODD = 'no "password" at \\all'
+
 
 @pytest.fixture(scope="module")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
@@ -103,6 +106,55 @@ def test_chat_daemon_in_node(cli: CommandLine, template: str, node: Path) -> Non
     assert code == 0
     for chat in chats:
         cli.json("delete", chat)
+
+
+@pytest.fixture
+def shell(cli: CommandLine) -> CommandLine:
+    """The environment of the example for the shell."""
+    stack = json.loads(Path(cli.environ["WORKSPACED_DIR"], "connection.json").read_text())
+    who = stack["roles"]["chatd"]
+    login = {"WORKSPACED_USER": who["user"], "WORKSPACED_PASSWORD": who["password"]}
+    return CommandLine({"NATS_URL": stack["nats_url"]} | login)
+
+
+def asked(shell: CommandLine, verb: str, body: Mapping[str, object]) -> tuple[int, Any, str]:
+    """Exit code, answer and what went wrong."""
+    command: tuple[str | Path, ...] = (SHELL, verb, json.dumps(body, ensure_ascii=False))
+    done = subprocess.run(command, env=shell.environ, capture_output=True, text=True, check=False, timeout=SAFETY_NET)
+    return done.returncode, done.stdout and json.loads(done.stdout), done.stderr
+
+
+def test_workspace_in_bash(cli: CommandLine, shell: CommandLine, template: str) -> None:
+    """Bash alone makes a workspace, sees it get ready, and is told what is wrong."""
+    chat, organization = str(uuid4()), cli.json("templates", "list")["templates"][0]["organization_id"]
+    create = {"chat_id": chat, "request_id": "toolu_01", "template_id": template, "organization_id": organization}
+    create["owner"] = {"id": str(uuid4()), "name": "ada"}
+
+    unknown = asked(shell, "get", {"chat_id": chat, "note": "größer als ✓"})
+    with subprocess.Popen([SHELL, "watch", chat], env=shell.environ, stdout=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout
+        made = asked(shell, "create", create)
+        seen = [json.loads(watch.stdout.readline())]
+        while seen[-1].get("to", seen[-1].get("state")) != "ready":
+            seen.append(json.loads(watch.stdout.readline()))
+        watch.kill()
+    again = asked(shell, "create", create)
+    nobody = asked(shell, "frobnicate", {"chat_id": chat})
+    refused = asked(shell.but(WORKSPACED_PASSWORD=ODD), "get", {"chat_id": chat})
+
+    assert (unknown[0], unknown[1]["code"]) == (1, "chat_not_found")
+    assert (made[0], made[1]["outcome"]) == (0, "accepted")
+    versions = [message["version"] for message in seen]
+    assert versions == list(range(versions[0], versions[0] + len(versions)))
+    assert (again[0], again[1]["replayed"], again[1]["snapshot"]["state"]) == (0, True, "ready")
+    assert nobody == (1, "", "NATS: 'Permissions Violation for Publish to \"ws.api.frobnicate\"'\n")
+    assert refused == (1, "", "NATS: 'Authorization Violation'\n")
+    cli.json("delete", chat)
+
+
+def test_shell_is_short() -> None:
+    """Forty lines, comments too."""
+    assert len(SHELL.read_text().splitlines()) <= 40
 
 
 def test_chat_daemon_is_short() -> None:
