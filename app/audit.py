@@ -22,7 +22,7 @@ from workspaced.app.audit_timers import check_timers
 from workspaced.app.clock import utc_now
 from workspaced.bus import streams
 from workspaced.bus.look_up import acknowledged
-from workspaced.fsm.machine import moves
+from workspaced.fsm.drawing import moves
 from workspaced.fsm.settings import Settings
 from workspaced.store.audit import CHECKS, AuditRows, Found
 

@@ -15,7 +15,7 @@ from workspaced.app.contract import files, page
 from workspaced.app.metrics import Metrics
 from workspaced.app.readiness import FAULTS
 from workspaced.bus import streams
-from workspaced.fsm.machine import diagram, table
+from workspaced.fsm.drawing import diagram, table
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (

@@ -11,9 +11,9 @@ from workspaced.app.commands import options
 def diagram(*, form: str, as_json: bool) -> None:
     """Print the state machine: a mermaid diagram, a Markdown table."""
     from workspaced.app.render import print_json, say_all
-    from workspaced.fsm import machine
+    from workspaced.fsm import drawing
 
-    drawn = {"mermaid": machine.diagram(), "table": machine.table()}
+    drawn = {"mermaid": drawing.diagram(), "table": drawing.table()}
     chosen = {name: text for name, text in drawn.items() if form in {name, "both"}}
     if as_json:
         print_json(chosen)

@@ -14,12 +14,13 @@ from tests.builders import an_agent_report, an_id
 from tests.stage import Stage
 from tests.step import Step
 from tests.unit.test_decide_model import CHATS, NAMES, VERBS
+from workspaced.fsm.drawing import moves
 from workspaced.fsm.effects import PublishJob, SetTimer
 from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, BuildCreated, ConnectionLost, LifecycleChanged
 from workspaced.fsm.facts import job_status
 from workspaced.fsm.inputs import Input, WorkspaceEvent
-from workspaced.fsm.machine import advance, moves
+from workspaced.fsm.machine import advance
 from workspaced.fsm.settings import settings_from
 from workspaced.fsm.settle import guards
 from workspaced.fsm.state import WAITING, State

@@ -5,7 +5,8 @@ from itertools import product
 
 import pytest
 
-from workspaced.fsm.machine import Guards, Heals, NotAllowed, Provisioning, Standing, advance, diagram, moves, table
+from workspaced.fsm.drawing import diagram, moves, table
+from workspaced.fsm.machine import Guards, Heals, NotAllowed, Provisioning, Standing, advance
 from workspaced.fsm.reach import Reach
 from workspaced.fsm.state import WAITING, State
 
