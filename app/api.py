@@ -9,7 +9,7 @@ from nats.aio.client import Client
 
 from workspaced.app.catalogue import Catalogue
 from workspaced.app.store_watch import StoreWatch
-from workspaced.app.tenants import NOT_KNOWN, TenantLooks
+from workspaced.app.tenants import TenantLooks
 from workspaced.app.typical import TypicalTimes
 from workspaced.bus.ask import Asker
 from workspaced.bus.codec import decode_command, decode_request
@@ -114,7 +114,7 @@ class Api:
         loaded = await self._store.read(Needs(chats=(request.chat_id,)))
         chat = next((known for known in loaded.chats if known.id == request.chat_id), None)
         if chat is None:
-            raise NotFound(NOT_KNOWN)
+            raise NotFound
         workspace = next((known for known in loaded.workspaces if known.id == chat.workspace_id), None)
         build = next((known for known in loaded.builds if known.workspace_id == chat.workspace_id), None)
         agents = tuple(known for known in loaded.agents if known.workspace_id == chat.workspace_id)
@@ -166,7 +166,7 @@ class Api:
         request = decode_request(body, HistoryRequest)
         rows, after = await self._store.history(request.chat_id, request.after_version, request.limit)
         if not rows and not (await self._store.read(Needs(chats=(request.chat_id,)))).chats:
-            raise NotFound(NOT_KNOWN)
+            raise NotFound
         stale = None
         if request.stale:
             reports = await self._store.stale_of(request.chat_id)

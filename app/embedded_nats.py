@@ -132,13 +132,6 @@ class NatsServer:
         return chosen
 
 
-async def start_nats(folder: Path, port: int = 0, websocket_port: int = 0) -> NatsServer:
-    """A server of `folder` that answers; the caller stops it."""
-    server = NatsServer(folder, port, websocket_port)
-    await server.start()
-    return server
-
-
 def _program() -> str:
     """The `nats-server` of our environment, else of PATH (a distribution's own may be years old)."""
     found = shutil.which("nats-server", path=sysconfig.get_path("scripts")) or shutil.which("nats-server")

@@ -128,13 +128,6 @@ class PostgresServer:
         return len(lines) > STATUS_LINE and int(lines[0]) == self.pid and lines[STATUS_LINE].strip() == "ready"
 
 
-async def start_postgres(folder: Path) -> PostgresServer:
-    """A server of `folder` that answers; the caller stops it."""
-    server = PostgresServer(folder)
-    await server.start()
-    return server
-
-
 def _init(data: Path, user: str | None) -> None:
     """Make the cluster beside its place and rename it: one that a SIGKILL left half made is never started."""
     draft = data.with_name("postgres.new")

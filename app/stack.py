@@ -108,13 +108,7 @@ async def running_stack(
         url, dsn = servers.nats.url, servers.postgres.dsn
         await migrate(dsn)
         admin = _login(url, servers, "admin")
-        client = await WorkspacedClient.connect(
-            url,
-            user=admin.user,
-            password=admin.password,
-            inbox_prefix=admin.inbox_prefix,
-            patience=patience(sources),
-        )
+        client = await WorkspacedClient.connect(url, **admin.options(), patience=patience(sources))
         ending.push_async_callback(client.close)
         await jetstream.ensure(client.connection, tuple(dict.fromkeys((TAG, *tags))), stream_limits(sources))
         # Ended last to first: the engine before the agents, so that the next stack finds chats that are ready and takes

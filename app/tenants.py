@@ -4,7 +4,6 @@ A workspace and a template never change their organization, so each is checked f
 """
 
 from collections.abc import Mapping
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -22,8 +21,6 @@ from workspaced.bus.service import Handler, TenantHandler
 from workspaced.fsm.errors import NotFound
 from workspaced.fsm.rows import Needs
 from workspaced.store.port import Store
-
-NOT_KNOWN: Final = "there is no such chat; create_workspace or attach makes one"
 
 
 class TenantLooks:
@@ -55,7 +52,7 @@ class TenantLooks:
     async def _check_chat(self, chat_id: str, tenant: str) -> None:
         known = (await self._store.read(Needs(chats=(chat_id,)))).chats
         if not any(chat.id == chat_id and chat.organization_id == tenant for chat in known):
-            raise NotFound(NOT_KNOWN)
+            raise NotFound
 
     async def _list(self, body: bytes, tenant: str) -> object:
         request = replace(decode_request(body, ListRequest), organization_id=tenant)

@@ -33,7 +33,6 @@ class LazyDial(Generic[C]):
         self._clock, self._delay, self._on_late = clock, delay, on_late
         self._attempts: list[Attempt[C]] = []
         self._news = asyncio.Event()
-        self._late = False
 
     async def run(self, held: Binding) -> Attempt[C]:
         """The attempt that connected, for the caller to take from or to abandon.
@@ -110,6 +109,5 @@ class LazyDial(Generic[C]):
         return attempt
 
     def _ring(self) -> None:
-        self._late = True
         self._on_late()
         self._news.set()
