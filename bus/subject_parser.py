@@ -1,8 +1,7 @@
 """What a subject names: the inverse of `subjects.py`, which builds them (design.md section 3)."""
 
-from collections.abc import Callable, Container
-from itertools import repeat
-from typing import Any, Final
+from collections.abc import Container
+from typing import Final
 
 from msgspec import Struct
 
@@ -120,11 +119,9 @@ def parse(subject: str) -> Subject:
     parts = subject.split(".")
     if parts[:2] == ["ws", "dead"] and parts[2:]:
         return DeadSubject(".".join(parts[2:]))
-    for form, kind in FORMS.get(".".join(parts[:2]), ()):
-        if len(form) == len(parts) and all(word in (token, _FIELD) for word, token in zip(form, parts, strict=True)):
-            fields = (token for word, token in zip(form, parts, strict=True) if word == _FIELD)
-            named: Subject = kind(*map(_checked, kind.__struct_fields__, fields, repeat(subject)))
-            return named
+    for form in _BY_SHAPE.get((len(parts), *parts[:2]), ()):
+        if [parts[place] for place in form.fixed] == form.words:
+            return form.kind(*[_checked(name, parts[place], subject) for name, place in form.fields])
     raise UndecodableMessage("unknown_kind", f"nobody knows {subject[:200]}")
 
 
@@ -138,8 +135,6 @@ def _checked(field: str, token: str, subject: str) -> str:
     return token
 
 
-_FIELD: Final = ""
-"""Stands in a form where the struct's next field is; no token of a legal subject is empty."""
 _WORDS: Final[dict[str, Container[str]]] = {
     "verb": frozenset(COMMANDS),
     "status": tokens.JOB_STATUSES,
@@ -151,29 +146,51 @@ _WORDS: Final[dict[str, Container[str]]] = {
 """Fields that are one of some words; the others are ids."""
 
 
-def _forms(*pairs: tuple[str, Callable[..., Subject]]) -> dict[str, list[tuple[list[str], Any]]]:
-    """Forms by their first two parts, `*` where a field stands."""
-    forms: dict[str, list[tuple[list[str], Any]]] = {}
-    for text, kind in pairs:
-        parts = [_FIELD if token == "*" else token for token in text.split(".")]  # noqa: S105  # no password
-        forms.setdefault(".".join(parts[:2]), []).append((parts, kind))
+FORMS: Final[dict[str, type[Subject]]] = {
+    "ws.cmd.*.*": CommandSubject,
+    "ws.event.*.job.*": JobEventSubject,
+    "ws.event.*.job.*.*": JobEventSubject,
+    "ws.event.*.agent.*.*": AgentEventSubject,
+    "ws.event.*.build.created": BuildCreatedSubject,
+    "ws.due.*.*": DueSubject,
+    "ws.sys.*": AdvisorySubject,
+    "ws.job.*.*": JobSubject,
+    "ws.cancel.*": CancelSubject,
+    "ws.resync.*": ResyncSubject,
+    "ws.resync": ResyncSubject,
+    "ws.log.*.*": LogSubject,
+    "ws.chat.*.*": ChatSubject,
+    "ws.agent.*.ping": PingSubject,
+}
+"""All subjects that `parse` knows besides `ws.dead.>`; a `*` stands for the struct's next field."""
+
+
+class _Form(Struct, frozen=True):
+    """A row of `FORMS`, taken apart."""
+
+    kind: type[Subject]
+    fixed: list[int]
+    """Where `words` stand."""
+    words: list[str]
+    fields: list[tuple[str, int]]
+    """The struct's fields, and where each stands."""
+
+
+def _form(text: str, kind: type[Subject]) -> _Form:
+    parts = text.split(".")
+    fixed = [place for place, part in enumerate(parts) if part != "*"]
+    stars = [place for place, part in enumerate(parts) if part == "*"]
+    fields = list(zip(kind.__struct_fields__, stars, strict=False))  # a field with a default may have no place
+    return _Form(kind, fixed, [parts[place] for place in fixed], fields)
+
+
+def _by_shape() -> dict[tuple[int | str, ...], list[_Form]]:
+    """The forms by their length and first two parts."""
+    forms: dict[tuple[int | str, ...], list[_Form]] = {}
+    for text, kind in FORMS.items():
+        parts = text.split(".")
+        forms.setdefault((len(parts), *parts[:2]), []).append(_form(text, kind))
     return forms
 
 
-FORMS: Final = _forms(
-    ("ws.cmd.*.*", CommandSubject),
-    ("ws.event.*.job.*", JobEventSubject),
-    ("ws.event.*.job.*.*", JobEventSubject),
-    ("ws.event.*.agent.*.*", AgentEventSubject),
-    ("ws.event.*.build.created", BuildCreatedSubject),
-    ("ws.due.*.*", DueSubject),
-    ("ws.sys.*", AdvisorySubject),
-    ("ws.job.*.*", JobSubject),
-    ("ws.cancel.*", CancelSubject),
-    ("ws.resync.*", ResyncSubject),
-    ("ws.resync", ResyncSubject),
-    ("ws.log.*.*", LogSubject),
-    ("ws.chat.*.*", ChatSubject),
-    ("ws.agent.*.ping", PingSubject),
-)
-"""All subjects that `parse` knows besides `ws.dead.>`; an empty part is a field."""
+_BY_SHAPE: Final = _by_shape()
