@@ -71,7 +71,7 @@ failover: $(READY)  ## kill one of two engines again and again: how long what it
 
 FUZZ ?= 20000
 fuzz: $(READY)  ## try decoders, clients, files, settings and the command line on FUZZ mangled inputs each
-	FUZZ=$(FUZZ) $(BIN)/pytest -q -n 2 --timeout 3600 --dist loadfile tests/wire/test_fuzz.py tests/wire/test_fuzz_clients.py
+	FUZZ=$(FUZZ) $(BIN)/pytest -q -n 2 --timeout 3600 --dist loadfile tests/wire/test_fuzz.py tests/wire/test_fuzz_clients.py tests/wire/test_fuzz_files.py
 
 N ?= 100000
 hostile: $(READY)  ## send N hostile messages through a real engine: none lost, nothing grows

@@ -1,11 +1,9 @@
 """Pending builds whose job is not in JOBS: a provisioner that took one acknowledges it after it told of its end."""
 
-from typing import Any
-
-import msgspec
 from nats.aio.client import Client
 
 from workspaced.bus import streams, subjects
+from workspaced.bus.codec import decode
 from workspaced.bus.look_up import next_of
 from workspaced.store.audit import Found
 
@@ -26,7 +24,7 @@ async def _told(admin: Client, workspace_id: str, job_id: str) -> bool:
 
 def _job_of(body: bytes) -> object:
     try:
-        told: Any = msgspec.json.decode(body)
+        told = decode(body, object)
     except ValueError:  # garbage, which the engine puts aside
         return None
     return told.get("job_id") if isinstance(told, dict) else None

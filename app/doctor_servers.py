@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
 
-import msgspec
 from msgspec.structs import replace
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -17,6 +16,7 @@ from workspaced.app.connection import TAG
 from workspaced.app.doctor import Check
 from workspaced.app.sources import Sources
 from workspaced.bus import jetstream, streams
+from workspaced.bus.codec import decode
 from workspaced.bus.connection import LastingClient, open_connection, servers_of
 from workspaced.bus.room import NEARLY_FULL, drops_deadlines, shares_used
 from workspaced.fsm.errors import WorkspacedError
@@ -107,7 +107,7 @@ async def _engine(sources: Sources) -> Check:
         began = time.monotonic()
         answer = await nats.request("$SRV.PING.workspaced", timeout=PATIENCE.total_seconds())
         took_ms = (time.monotonic() - began) * 1000
-        told: dict[str, Any] = msgspec.json.decode(answer.data)
+        told = decode(answer.data, dict[str, Any])
     except (NatsError, TimeoutError, ValueError) as error:
         return Check("engine", ok=False, detail=f"nobody answers $SRV.PING ({type(error).__name__})", next=hint)
     finally:

@@ -7,13 +7,12 @@ reconnect and when an unknown server shows up, and settles the links that are go
 from datetime import timedelta
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from workspaced.bus import subjects
-from workspaced.bus.codec import decoder, encode
+from workspaced.bus.codec import decode, encode
 from workspaced.fsm.errors import Unavailable
 from workspaced.fsm.values import Connection
 
@@ -76,14 +75,14 @@ async def _ask(connection: Client, offset: int, last_answer: timedelta) -> list[
     try:
         page = encode({"auth": True, "limit": _PAGE, "offset": offset})
         await connection.publish(subjects.AGENTS_CONNECTED, page, reply=subscription.subject)
-        answers = [decoder(_Answer).decode((await subscription.next_msg(FIRST_ANSWER.total_seconds())).data)]
+        answers = [decode((await subscription.next_msg(FIRST_ANSWER.total_seconds())).data, _Answer)]
         try:
             while True:
                 message = await subscription.next_msg(last_answer.total_seconds())
-                answers.append(decoder(_Answer).decode(message.data))
+                answers.append(decode(message.data, _Answer))
         except TimeoutError:
             return answers
-    except (NatsError, OSError, TimeoutError, msgspec.MsgspecError) as error:
+    except (NatsError, OSError, TimeoutError, ValueError) as error:
         raise Unavailable(f"no NATS server tells who is connected ({type(error).__name__})") from None
     finally:
         await subscription.unsubscribe()

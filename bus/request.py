@@ -15,7 +15,7 @@ from workspaced.bus.codec import decode, encode
 from workspaced.bus.connection import LastingClient
 from workspaced.bus.faults import error_in
 from workspaced.bus.trace import trace_header
-from workspaced.fsm.errors import Unavailable, WorkspacedError
+from workspaced.fsm.errors import BadRequest, Unavailable, WorkspacedError
 
 T = TypeVar("T")
 
@@ -40,7 +40,11 @@ async def request(
     let this user ask.
     """
     subject = subjects.api(verb, tenant)
-    body, pause = encode(message), PAUSE.total_seconds()
+    try:
+        body = encode(message)
+    except UnicodeEncodeError:  # half of a surrogate pair, as a model may write it in JSON
+        raise BadRequest("a text in this request is no text in UTF-8") from None
+    pause = PAUSE.total_seconds()
     for attempt in range(1, patience.attempts + 1):
         try:
             return await _once(connection, subject, body, kind, patience.timeout.total_seconds())

@@ -38,6 +38,6 @@ async def run_tool(name: str, call: ToolCall, arguments: Arguments) -> ToolResul
     kind, tool = TOOLS[name]
     try:
         given = msgspec.convert(dict(arguments), kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half of a surrogate pair is JSON, and no text
         return text_error(texts.INVALID_INPUT.format(fault=error))
     return await tool(call, given)

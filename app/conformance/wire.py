@@ -10,6 +10,7 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from workspaced.bus.codec import decode
 from workspaced.bus.connection import flush
 
 
@@ -32,7 +33,7 @@ class Said(Struct, frozen=True):
     def json(self) -> dict[str, Any]:
         """Its body. Raises Failed when that is no JSON object."""
         try:
-            body = json.loads(self.body)
+            body = decode(self.body, object)
         except ValueError:
             raise Failed(f"the body on {self.subject} is no JSON: {self.body[:80]!r}") from None
         if not isinstance(body, dict):

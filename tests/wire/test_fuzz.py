@@ -1,5 +1,6 @@
 """Whatever comes, decoders raise the documented errors and nothing else. `make fuzz FUZZ=100000` tries longer."""
 
+import base64
 import contextlib
 import io
 import json
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nats.aio.msg import Msg
 
 from tests.wire.mangled import NOISE, mangled
 from workspaced.app import cli
@@ -22,10 +24,15 @@ from workspaced.app.contract.examples import body_types, examples
 from workspaced.app.contract.schemas import alternatives
 from workspaced.app.variables import VARIABLES
 from workspaced.bus import subjects
+from workspaced.bus.auth_jwt import read_login
+from workspaced.bus.codec import decode as plainly
 from workspaced.bus.codec import decode_event, decode_request, decode_template
 from workspaced.bus.decode import decode, server_that_connected
+from workspaced.bus.faults import error_in
+from workspaced.bus.publish import Message, _refusal
 from workspaced.bus.stored import Stored
 from workspaced.bus.subject_parser import parse
+from workspaced.bus.until_stored import _fault
 from workspaced.fsm.durations import parse_duration
 from workspaced.fsm.errors import BadRequest, UndecodableMessage
 from workspaced.fsm.settings import settings_from
@@ -94,6 +101,27 @@ def test_requests_and_answers(seed: int) -> None:
             decode_request(body, kind)
         with contextlib.suppress(UndecodableMessage):
             decode_event(body, kind)
+        try:
+            plainly(body, kind)
+        except ValueError as error:
+            assert str(error).isprintable()  # noqa: PT017  # there need be none
+            assert len(str(error)) <= 200  # noqa: PT017  # the same
+    if error_in(Msg(_client=None, data=body, headers={"Nats-Service-Error-Code": "4\u00b2"})) is None:  # type: ignore[arg-type]  # nobody answers
+        raise AssertionError(body)
+
+
+@tried
+@given(st.binary(max_size=64), seeds)
+def test_answers_of_streams(body: bytes, seed: int) -> None:
+    """And what the server asks the callout; a word that nobody understands is none."""
+    dice = random.Random(seed)  # noqa: S311  # dice, no secret
+    for answer in (body, mangled({"stream": "EVENTS", "seq": 1, "error": {"code": 400, "description": "x"}}, dice)):
+        _fault(answer)
+        _refusal(Message("ws.x", b""), Msg(_client=None, data=answer + b'"error"'))  # type: ignore[arg-type]  # nobody answers
+    asked = {"user_nkey": "U", "server_id": {"id": "N"}, "client_info": {"id": 1}, "connect_opts": {"user": "a"}}
+    for token in (body, b"a." + base64.urlsafe_b64encode(mangled({"nats": asked}, dice)) + b".c", b"a." + body + b".c"):
+        with contextlib.suppress(ValueError):
+            read_login(token)
 
 
 @tried

@@ -14,7 +14,7 @@ import pytest
 from tests import chat_engine, jobs
 from tests.chat_engine import a_client
 from tests.servers import Connections
-from tests.wire.mangled import mangled
+from tests.wire.mangled import ODD, mangled
 from workspaced.app.contract.examples import examples
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.bus import subjects
@@ -23,8 +23,13 @@ from workspaced.bus.follow_logs import LogFollow, LogFollows
 from workspaced.bus.job_in_hand import JobInHand
 from workspaced.bus.messages import Logs
 from workspaced.bus.provisioner_client import ProvisionerClient
+from workspaced.bus.request import Patience
+from workspaced.fsm.commands import Owner
 from workspaced.fsm.effects import Job
+from workspaced.fsm.errors import NotFound
 from workspaced.fsm.events import AgentReport
+from workspaced.tools.call import ToolCall, ToolSettings
+from workspaced.tools.offer import TOOLS, run_tool
 
 TRIES = int(os.environ.get("FUZZ", "150"))
 SAFETY_NET = 60.0 + TRIES
@@ -194,3 +199,28 @@ async def test_jobs(
 
     assert await engine.queue_is_empty()
     assert 0 < lines_of(caplog) < TRIES // 3
+
+
+async def test_what_a_model_gives(
+    played: chat_engine.Engine, nats: NatsServer, dice: random.Random, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every tool has an answer to it, which can be written as JSON; the engine knows nothing."""
+    golden = {"template_id": str(uuid4()), "name": "a", "parameters": {"a": "b"}, "preset_id": None, "page": 1}
+    async with await a_client(nats, patience=Patience(attempts=1)) as client, asyncio.timeout(SAFETY_NET):
+        for number in range(TRIES):
+            played.answers[:] = [NotFound()] * 10
+            call = ToolCall(
+                client=client,
+                chat_id=str(uuid4()),
+                owner=Owner(str(uuid4()), "ada"),
+                organization_id=str(uuid4()),
+                id=f"t{number}",
+                settings=ToolSettings(request_attempts=1),
+            )
+            given = {name: dice.choice([value, *ODD]) for name, value in golden.items() if dice.random() < 0.8}
+            if dice.random() < 0.5:
+                given["parameters"] = {"a": dice.choice(ODD)}
+            result = await run_tool(dice.choice(sorted(TOOLS)), call, given)
+
+            assert json.dumps(result.content)
+    assert lines_of(caplog) == 0
