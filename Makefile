@@ -43,6 +43,8 @@ check: $(READY) $(LINKS)  ## types, style and borders, as CI runs them
 	$(BIN)/mypy $(foreach d,$(DIRS),-p workspaced.$(d))
 	$(BIN)/mypy tests examples
 	$(BIN)/lint-imports
+	$(PIP) check -q
+	$(BIN)/python -P docs/supply.py
 	$(BIN)/python -P docs/licences.py --check
 
 fix: $(READY)  ## format, and mend what ruff can mend
@@ -100,10 +102,13 @@ sbom: $(READY)  ## write build/sbom.json: everything we install, as CycloneDX
 	build/supply/bin/python -m pip install -q --disable-pip-version-check cyclonedx-bom
 	build/supply/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible -o build/sbom.json
 
-audit: $(READY)  ## ask the package index for known vulnerabilities of what is pinned; needs the network
+# pip-audit ends well also when it could ask about nothing; its report says so, and so do we.
+audit: $(READY)  ## ask the package index for known vulnerabilities of what is pinned; exit code 3 when it cannot say
 	$(PYTHON) -m venv build/supply
 	build/supply/bin/python -m pip install -q --disable-pip-version-check pip-audit
-	build/supply/bin/pip-audit --disable-pip --require-hashes -r constraints.txt
+	rm -f build/audit.json
+	build/supply/bin/pip-audit --disable-pip --require-hashes -r constraints.txt -f json -o build/audit.json || test -s build/audit.json
+	$(BIN)/python -P docs/supply.py --report build/audit.json
 
 link: $(LINKS)  ## the links mypy follows; new files need nothing
 

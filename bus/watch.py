@@ -52,7 +52,8 @@ def pushed(message: Msg) -> Push | None:
     except (ValueError, BadRequest) as error:
         fault = str(error)
     else:
-        if message.subject.endswith(where.removeprefix("ws")):  # its organization may stand in front
+        same = push.chat_id == push.snapshot.chat_id
+        if same and message.subject.endswith(where.removeprefix("ws")):  # its organization may stand in front
             return push
     _log.warning("a push on %s cannot be read and is dropped: %s", one_line(message.subject), fault)
     return None

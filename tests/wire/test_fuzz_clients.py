@@ -80,24 +80,30 @@ async def test_pushes(
     """A watch goes on, and so does that of all chats."""
     golden: dict[str, Any] = examples()["chat"]
     last = golden["body"] | {"version": NEWEST, "snapshot": golden["body"]["snapshot"] | {"version": NEWEST}}
+    chat = golden["subject"].split(".")[2]
+    other = golden["body"] | {"chat_id": str(uuid4()), "version": 2}
+    others = [other, other | {"snapshot": golden["body"]["snapshot"] | {"chat_id": other["chat_id"]}}]
+    told: set[str] = set()
     sender, heard = await connect("engine"), 0
     async with (
         await a_client(nats) as client,
-        client.watch(golden["subject"].split(".")[2], current=False) as watch,
+        client.watch(chat, current=False) as watch,
         client.watch_all() as pushes,
         asyncio.timeout(SAFETY_NET),
     ):
-        for body in [*(mangled(golden["body"], dice) for _ in range(TRIES)), json.dumps(last).encode()]:
+        bodies = [mangled(golden["body"], dice) for _ in range(TRIES)]
+        for body in [*bodies, *(json.dumps(each).encode() for each in [*others, last])]:
             await sender.publish(golden["subject"], body)
         async for push in pushes:
-            heard += 1
+            heard, told = heard + 1, told | {push.chat_id, push.snapshot.chat_id}
             if push.version == NEWEST:
                 break
         async for snapshot in watch:
             if snapshot.version == NEWEST:
                 break
 
-    assert lines_of(caplog) == 2 * (TRIES + 1 - heard)
+    assert told == {chat}
+    assert lines_of(caplog) == 2 * (TRIES + len(others) + 1 - heard)
 
 
 async def test_lines_of_logs(
