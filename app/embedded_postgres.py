@@ -144,6 +144,7 @@ def _init(data: Path, user: str | None) -> None:
         group=user,
         extra_groups=None if user is None else [],
         cwd="/",
+        start_new_session=True,  # Ctrl-C is for us: it would end half-way and look like a fault
         env=os.environ | {"LC_ALL": "C"},
     )
     if done.returncode:

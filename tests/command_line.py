@@ -79,6 +79,7 @@ class CommandLine:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            process_group=0,  # as a shell does it, so that `interrupt` is felt by its children and not by us
         )
         with process:
             try:
@@ -101,6 +102,11 @@ class Running:
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send it a signal; its exit code."""
         self.process.send_signal(number)
+        return self.process.wait(SAFETY_NET)
+
+    def interrupt(self) -> int:
+        """Ctrl-C on its terminal: SIGINT to it and to every child in its process group; its exit code."""
+        os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(SAFETY_NET)
 
 

@@ -63,6 +63,17 @@ def test_up_may_be_ended_while_it_starts(cli: CommandLine) -> None:
         assert up.end() == 0
 
 
+def test_up_may_be_interrupted_while_it_starts(cli: CommandLine, folder: Path) -> None:
+    """Ctrl-C in a terminal reaches what it started too: the making of Postgres' folder ends as a whole."""
+    with cli.but(WORKSPACED_LOG_LEVEL="info").running("up", "--json") as up:
+        assert "starting both servers" in up.stderr.readline()
+        while not (folder / "postgres.new" / "base").exists() and not (folder / "postgres").exists():
+            assert up.process.poll() is None
+        assert up.interrupt() == 0
+        assert "error" not in up.stderr.read()
+    assert (folder / "postgres").exists()
+
+
 def test_an_unknown_setting_is_refused(cli: CommandLine) -> None:
     """Before anything starts, by name, exit code 2."""
     done = cli.but(WORKSPACED_CREATING_DEADLIN="5m").run("up")
