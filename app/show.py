@@ -35,8 +35,17 @@ def fields_of(snapshot: Snapshot, folder: Path) -> list[tuple[str, object]]:
         fields += [
             ("agent", f"{agent.name}, {agent.link} for {ago(agent.link_since, now)}, lifecycle {snapshot.lifecycle}"),
             ("", snapshot.agent_id),
+            ("output", _output(folder, snapshot)),
         ]
     if snapshot.failure is not None:
         again = "may succeed" if snapshot.failure.retryable else "will fail again unless something changes"
         fields.append(("retry", f"the same command {again}"))
     return fields
+
+
+def _output(folder: Path, snapshot: Snapshot) -> Path | None:
+    """Where the startup script of a workspace on this machine writes."""
+    if snapshot.workspace is None:
+        return None
+    log = folder / WORKSPACES / snapshot.workspace.id / ".workspaced" / f"{snapshot.agent_id}.startup.log"
+    return log if log.exists() else None

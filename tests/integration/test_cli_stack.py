@@ -115,6 +115,8 @@ def test_what_a_person_reads(cli: CommandLine) -> None:
     assert row.split()[1] == "ready"
     shown = cli.lines("show", chat)
     assert shown[0].split() == ["chat", chat]
+    (output,) = [line.split()[1] for line in shown if line.startswith("output ")]
+    assert "is up" in Path(output).read_text()
     assert cli.lines("history", chat)[0].split() == ["VERSION", "AT", "FROM", "TO", "CAUSE", "AFTER", "BUILD"]
     assert "agent main runs as process" in cli.run("logs", chat).stdout
     assert "\x1b" not in "".join(told + shown)
