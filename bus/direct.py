@@ -9,7 +9,7 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from workspaced.bus.headers import DESCRIPTION, STATUS
+from workspaced.bus.headers import STATUS, status_of
 from workspaced.bus.stored import from_text
 from workspaced.fsm.errors import Unavailable
 
@@ -56,15 +56,15 @@ async def read(
         async with asyncio.timeout(TIME_LIMIT.total_seconds()):
             async for message in subscription.messages:
                 marks = message.headers or {}
-                match marks.get(STATUS) if _SUBJECT not in marks else None:  # a kept message may have any headers
+                match marks.get(STATUS) if _SEQUENCE not in marks else None:  # a kept message may have any headers
                     case None:
                         kept.append(_kept(message.data, marks))
                     case "204":
                         return Page(kept, int(marks.get(_PENDING, "0")) > 0)
                     case "404":
                         return Page(kept, more=False)
-                    case status:
-                        raise Unavailable(f"stream {stream} cannot be read: {status} {marks.get(DESCRIPTION, '')}")
+                    case _:
+                        raise Unavailable(f"stream {stream} cannot be read: {status_of(marks)}")
     except (TimeoutError, NatsError, OSError) as error:
         raise Unavailable(f"stream {stream} does not answer ({type(error).__name__})") from None
     finally:

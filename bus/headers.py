@@ -38,6 +38,12 @@ TRACEPARENT: Final = "traceparent"
 VALUE_LENGTH: Final = 512
 
 
+def status_of(headers: dict[str, str]) -> str:
+    """A status line's number and words; what nats-py takes for words may begin with a line break and headers."""
+    words = headers.get(DESCRIPTION, "").partition("\n")[0]
+    return f"{headers.get(STATUS, 'no status')} {words}".strip()
+
+
 def one_line(text: str) -> str:
     """`text` as a header's value: ASCII, one line, at most 512 characters."""
     line = " ".join(text.split()).encode("ascii", "replace").decode()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from workspaced.bus.headers import DESCRIPTION, PENDING, STATUS
+from workspaced.bus.headers import PENDING, STATUS, status_of
 from workspaced.bus.stored import Stored, from_delivery
 from workspaced.fsm.errors import Unavailable
 
@@ -153,10 +153,10 @@ class Pull:
             case "408":  # this request ran out: what it did not bring is free again
                 self._credit = max(0, self._credit - int(headers.get(PENDING, self._cap)))
                 await self._ask()
-            case status:  # asking at once would spin
+            case _:  # asking at once would spin
                 self._begin_anew()
                 self._fault = Unavailable(
-                    f"consumer {self.consumer} of stream {self.stream} gave up: {status} {headers.get(DESCRIPTION, '')}"
+                    f"consumer {self.consumer} of stream {self.stream} gave up: {status_of(headers)}"
                 )
                 self._woken.set()
 

@@ -156,5 +156,5 @@ async def test_large_garbage_does_not_block_the_page(engine: Client, connect: Co
 async def test_no_stream(engine: Client, connect: Connections) -> None:
     """It is unavailable, not empty."""
     await jetstream.request(await connect("admin"), "STREAM.DELETE.DEAD")
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match=r"stream DEAD cannot be read: 503$"):
         await read_dead(engine, DeadRequest())
