@@ -11,12 +11,13 @@ inbox="_INBOX_$WORKSPACED_USER.$$.$RANDOM$RANDOM" address=${NATS_URL#nats://} la
 exec 3<>"/dev/tcp/${address%:*}/${address##*:}"
 
 say() { printf '%s\r\n' "$@" >&3; }
-ask() { say "PUB ws.api.$1 $inbox ${#2}" "$2"; }
+ask() { say "SUB $inbox 1" "PUB ws.api.$1 $inbox ${#2}" "$2"; }
 quoted() { local text=${1//\\/\\\\} && printf '"%s"' "${text//\"/\\\"}"; }
-hear() { # the next message: its headers and body
+hear() { # the next message, its headers and body; or that the server has taken all so far
   while IFS=$' \r' read -r -u 3 -a words; do
     case ${words[0]-} in
       PING) say PONG ;;
+      PONG) return ;;
       -ERR) echo "NATS: ${words[*]:1}" >&2 && return 1 ;;
       MSG) headers="" && read -r -u 3 -N "${words[-1]}" body && return ;;
       HMSG) read -r -u 3 -N "${words[-2]}" headers && read -r -u 3 -N $((words[-1] - words[-2])) body && return ;;
@@ -26,7 +27,7 @@ hear() { # the next message: its headers and body
 }
 
 login="\"user\":$(quoted "$WORKSPACED_USER"),\"pass\":$(quoted "$WORKSPACED_PASSWORD")"
-say "CONNECT {$login,\"verbose\":false,\"headers\":true,\"no_responders\":true}" "SUB $inbox 1"
+say "CONNECT {$login,\"verbose\":false,\"headers\":true,\"no_responders\":true}" PING && hear
 if [[ $1 == watch ]]; then
   say "SUB ws.chat.$2.> 2" && ask get "{\"chat_id\":\"$2\"}"
   while hear; do
