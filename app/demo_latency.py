@@ -21,7 +21,7 @@ from nats.aio.client import Client
 
 from workspaced.app.identity import Identity
 from workspaced.app.stack import Stack
-from workspaced.app.template_files import with_known_id
+from workspaced.app.template_names import with_known_id
 from workspaced.bus import subjects
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.connection import open_connection

@@ -13,7 +13,7 @@ from workspaced.app.progress import Progress
 from workspaced.app.render import say, title
 from workspaced.app.stack import Stack
 from workspaced.app.story import at_rest
-from workspaced.app.template_files import with_known_id
+from workspaced.app.template_names import with_known_id
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.messages import Reply
 from workspaced.bus.watch import Watch

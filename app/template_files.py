@@ -1,4 +1,4 @@
-"""Templates as people keep them: by name, and in files. How a folder or file becomes a template is in docs/cli.md."""
+"""Templates in files: how a file, a folder, or a folder of such becomes templates is in docs/cli.md."""
 
 import tomllib
 from pathlib import Path
@@ -6,49 +6,30 @@ from typing import Any, Final
 
 import msgspec
 
-from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.codec import MAX_BODY
-from workspaced.bus.tokens import is_uuid
-from workspaced.fsm.errors import BadRequest, NotFound
-from workspaced.fsm.template import Template
+from workspaced.fsm.errors import BadRequest
 
 FILES: Final = ("template.toml", "template.json")
 SCRIPTS: Final = {"startup.sh": "startup_script", "build.sh": "build_script"}
 README: Final = "README.md"
 
 
-async def all_templates(
-    client: WorkspacedClient, organization_id: str | None, query: str | None = None
-) -> list[Template]:
-    """Every template that is not deleted, hidden ones too."""
-    found: list[Template] = []
-    number, pages = 1, 1
-    while number <= pages:
-        page = await client.list_templates(organization_id=organization_id, query=query, page=number)
-        found += page.templates
-        number, pages = number + 1, page.total_pages
-    return found
-
-
-async def find_template(client: WorkspacedClient, organization_id: str | None, wanted: str | None) -> Template:
-    """The template of that id or name, or the only one. Raises NotFound, and BadRequest when there are several."""
-    if wanted is not None and is_uuid(wanted.lower()):
-        return await client.get_template(wanted.lower())
-    known = await all_templates(client, organization_id)
-    found = [each for each in known if wanted is None or each.name.lower() == wanted.lower()]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(each.name for each in known) or "none; put one with `workspaced templates put`"
+def read_templates(path: Path) -> list[dict[str, Any]]:
+    """The template in a file or folder; of a folder of templates all, by name. Raises BadRequest with what is wrong."""
+    if not path.is_dir() or any((path / name).exists() for name in (*FILES, *SCRIPTS)):
+        return [read_template(path)]
+    found = [
+        inner
+        for inner in sorted(path.iterdir())
+        if not inner.name.startswith(".") and (inner.is_dir() or inner.suffix in {".json", ".toml"})
+    ]
+    for inner in found:
+        if not inner.resolve().is_relative_to(path.resolve()):
+            raise BadRequest(f"{inner} leads out of its folder", code="invalid_template")
     if not found:
-        text = f"no template is named {wanted!r}; there are: {names}" if wanted else f"there are no templates: {names}"
-        raise NotFound(text, code="template_not_found", field="template_id")
-    raise BadRequest(f"which template? --template is one of: {names}", field="template_id")
-
-
-def preset_id(template: Template, wanted: str | None) -> str | None:
-    """The id of the preset of that name; an id stays what it is, and what is neither is refused by the engine."""
-    named = {preset.name: preset.id for preset in template.presets}
-    return None if wanted is None else named.get(wanted, wanted)
+        text = f"{path} has neither {' nor '.join((*FILES, *SCRIPTS))}, nor templates in folders or files"
+        raise BadRequest(text, code="invalid_template")
+    return [read_template(inner) for inner in found]
 
 
 def read_template(path: Path) -> dict[str, Any]:
@@ -100,12 +81,3 @@ def _text(path: Path) -> str:
         raise BadRequest(f"cannot read {path}: {error.strerror}", code="invalid_template") from None
     except UnicodeDecodeError:
         raise BadRequest(f"{path} is not text in UTF-8", code="invalid_template") from None
-
-
-async def with_known_id(client: WorkspacedClient, template: dict[str, Any]) -> dict[str, Any]:
-    """The template with the id of the one it replaces: that of the same name in its organization."""
-    if "id" in template:
-        return template
-    known = await all_templates(client, str(template["organization_id"]), str(template.get("name", "")))
-    same = [each.id for each in known if each.name.lower() == str(template.get("name", "")).lower()]
-    return template | {"id": same[0]} if same else template

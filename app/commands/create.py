@@ -79,7 +79,7 @@ def create(  # noqa: PLR0913  # flags
     """
     from workspaced.app.commands.session import open_client, run
     from workspaced.app.commands.waiting import Asked, ask
-    from workspaced.app.template_files import find_template, preset_id
+    from workspaced.app.template_names import find_template, preset_id
 
     sources, chat_id = Sources(flags, os.environ), (chat or str(uuid4())).lower()
     owner, organization_id = who.over(sources)

@@ -37,7 +37,7 @@ def list_templates(
     from workspaced.app.commands.session import open_client, run
     from workspaced.app.render import print_json
     from workspaced.app.tables import print_table
-    from workspaced.app.template_files import all_templates
+    from workspaced.app.template_names import all_templates
 
     sources = Sources(flags, os.environ)
 
@@ -77,7 +77,7 @@ def get_template(*, wanted: str, organization: str | None, as_json: bool, **flag
     from workspaced.app.commands.session import open_client, run
     from workspaced.app.harmless import escaped
     from workspaced.app.render import print_json, say_all
-    from workspaced.app.template_files import find_template
+    from workspaced.app.template_names import find_template
 
     sources = Sources(flags, os.environ)
 
@@ -100,15 +100,17 @@ def get_template(*, wanted: str, organization: str | None, as_json: bool, **flag
 def put_templates(*, paths: tuple[Path, ...], organization: str | None, as_json: bool, **flags: str | None) -> None:
     """Store templates from files or folders, each as it is named; one of that name gets a new version.
 
-    A file is JSON or TOML. A folder has template.toml or template.json, startup.sh, build.sh, README.md, any of them.
+    A file is JSON or TOML. A folder has template.toml or template.json, startup.sh, build.sh, README.md, any of them;
+    or it holds such files and folders: then all of them are stored.
     """
     from workspaced.app.commands.session import open_client, run
     from workspaced.app.harmless import one_line
     from workspaced.app.render import print_json, say
-    from workspaced.app.template_files import read_template, with_known_id
+    from workspaced.app.template_files import read_templates
+    from workspaced.app.template_names import with_known_id
 
     sources = Sources(flags, os.environ)
-    read = [read_template(path) for path in paths]
+    read = [template for path in paths for template in read_templates(path)]
 
     async def work() -> None:
         async with open_client(sources, "admin") as client:
@@ -134,7 +136,7 @@ def delete_template(*, wanted: str, organization: str | None, as_json: bool, **f
     """Delete a template that no live workspace is made from."""
     from workspaced.app.commands.session import open_client, run
     from workspaced.app.render import print_json, say
-    from workspaced.app.template_files import find_template
+    from workspaced.app.template_names import find_template
 
     sources = Sources(flags, os.environ)
 

@@ -141,7 +141,7 @@ def test_a_startup_script_that_fails_is_told(cli: CommandLine, tmp_path: Path) -
     )
     (template / "startup.sh").write_text("exit 3\n")
     (template / "build.sh").write_text('echo "building $WHERE"\n')
-    first = cli.json("templates", "put", template)["template"]
+    first = cli.json("templates", "put", tmp_path)["template"]  # a folder of templates
     assert (first["name"], first["source"]["startup_script"]) == ("broken", "exit 3\n")
 
     created = cli.run("create", "--template", "broken")

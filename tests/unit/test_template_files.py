@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from workspaced.app.template_files import read_template
+from workspaced.app.template_files import read_template, read_templates
 from workspaced.fsm.errors import BadRequest
 
 
@@ -57,3 +57,37 @@ def test_a_file_without_end(folder: Path) -> None:
 
     with pytest.raises(BadRequest, match="longer than a template may be"):
         read_template(folder)
+
+
+def test_a_folder_of_templates(folder: Path, tmp_path: Path) -> None:
+    """Each folder and each file of it, by name; what belongs to none is left alone."""
+    (tmp_path / "other.json").write_text('{"name": "other"}')
+    (tmp_path / "README.md").write_text("all of ours")
+    (tmp_path / ".git").mkdir()
+
+    assert [template["name"] for template in read_templates(tmp_path)] == ["other", "plain"]
+    assert read_templates(folder) == [read_template(folder)]
+
+
+def test_one_of_many_is_wrong(folder: Path) -> None:
+    """It is named, and none is taken."""
+    (folder.parent / "empty").mkdir()
+
+    with pytest.raises(BadRequest, match=r"empty has neither template\.toml"):
+        read_templates(folder.parent)
+
+
+def test_a_folder_of_nothing(tmp_path: Path) -> None:
+    """A wrong path is said."""
+    with pytest.raises(BadRequest, match="nor templates in folders or files"):
+        read_templates(tmp_path)
+
+
+def test_a_template_elsewhere(folder: Path, tmp_path: Path) -> None:
+    """A link in a folder of templates leads nowhere else either."""
+    many = tmp_path / "many"
+    many.mkdir()
+    (many / "plain").symlink_to(folder)
+
+    with pytest.raises(BadRequest, match="leads out of its folder"):
+        read_templates(many)
