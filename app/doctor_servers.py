@@ -17,7 +17,8 @@ from workspaced.app.doctor import Check
 from workspaced.app.sources import Sources
 from workspaced.bus import jetstream, streams
 from workspaced.bus.codec import decode
-from workspaced.bus.connection import LastingClient, open_connection, servers_of
+from workspaced.bus.connection import open_connection, servers_of
+from workspaced.bus.lasting_client import LastingClient
 from workspaced.bus.room import NEARLY_FULL, drops_deadlines, shares_used
 from workspaced.fsm.errors import WorkspacedError
 from workspaced.store.migrations import check_schema

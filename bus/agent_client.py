@@ -17,7 +17,8 @@ from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 
 from workspaced.bus import subjects, tokens
-from workspaced.bus.connection import LastingClient, kept, servers_of
+from workspaced.bus.connection import kept, servers_of
+from workspaced.bus.lasting_client import LastingClient
 from workspaced.bus.moments import Moments
 from workspaced.bus.until_stored import publish_until_stored
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, AgentEvent, LifecycleChanged

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from workspaced.bus.forgiving import ForgivingClient
 from workspaced.bus.headers import one_line
-from workspaced.bus.refusals import Refusals
+from workspaced.bus.lasting_client import LastingClient
 from workspaced.fsm.errors import Unavailable
 
 RECONNECT_WAIT: Final = timedelta(seconds=0.5)
@@ -25,50 +24,6 @@ AGAIN: Final = timedelta(seconds=0.1)
 Callback = Callable[[], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
-
-
-class LastingClient(ForgivingClient):
-    """Closes also while its server is away: the library fails to send what is left, and stops half-way.
-
-    And it says when a server of the cluster has gone, which nobody else does: the library's callbacks tell of servers
-    that join or are to end in peace, `$SYS.SERVER.*.SHUTDOWN` is not said by one that is killed, and its missing STATSZ
-    would be a poll. The other servers' INFO lines name who is left at once; only a private method of the library sees
-    them. Should a later one call it no more, `test_server_gone` fails.
-    """
-
-    _urls: frozenset[str] = frozenset()
-
-    def __init__(self, on_server_gone: Callable[[], None] | None = None) -> None:
-        super().__init__()
-        self.refusals = Refusals()
-        self._on_server_gone = on_server_gone
-
-    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002  # as the library has it
-        await super()._process_info(info, initial_connection)
-        before, self._urls = self._urls, frozenset(info.get("connect_urls") or ())
-        if not initial_connection and before - self._urls and self._on_server_gone is not None:
-            self._on_server_gone()
-
-    async def close(self) -> None:
-        """Send what can be sent, then let go of everything."""
-        try:
-            await super().close()
-        except (OSError, RuntimeError):  # the second is uvloop's, of a socket that is closed already
-            await self._close_again()
-        except asyncio.CancelledError:
-            # Not ours: the library ends a reconnection that waits for the socket's end, which cancels that end for all.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            await self._close_again()
-
-    async def _close_again(self) -> None:
-        """Without the socket, whose end cannot be waited for any more; then it gets to the end."""
-        if self._transport is not None:
-            self._transport.close()  # type: ignore[no-untyped-call]  # nats-py's
-            self._transport = None
-        self._status = Client.DISCONNECTED
-        await super().close()
 
 
 async def open_connection(  # noqa: PLR0913  # all by name, and hardly anybody needs them all

@@ -12,8 +12,8 @@ from nats.errors import NoRespondersError
 
 from workspaced.bus import subjects
 from workspaced.bus.codec import decode, encode
-from workspaced.bus.connection import LastingClient
 from workspaced.bus.faults import error_in
+from workspaced.bus.lasting_client import LastingClient
 from workspaced.bus.trace import trace_header
 from workspaced.fsm.errors import BadRequest, Unavailable, WorkspacedError
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from msgspec import Struct
 from nats.errors import Error
 
-from workspaced.bus.connection import LastingClient, kept, servers_of
+from workspaced.bus.connection import kept, servers_of
+from workspaced.bus.lasting_client import LastingClient
 from workspaced.bus.provisioner_client import ProvisionerClient
 from workspaced.provisioners.agent.config import NatsLogin
 from workspaced.provisioners.agent.program import stop_on_signals

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from workspaced.bus.connection import LastingClient, open_connection
+from workspaced.bus.connection import open_connection
+from workspaced.bus.lasting_client import LastingClient
 from workspaced.fsm.errors import Unavailable
 
 
