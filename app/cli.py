@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from workspaced.app.main import INTERRUPTED
+
 try:
     import click
 except ModuleNotFoundError:  # a light install, as chat daemons have it
@@ -49,7 +51,6 @@ COMMANDS: Final = {
 
 FAILED: Final = 1
 USAGE: Final = 2
-INTERRUPTED: Final = 130
 STATUS_CODES: Final = {400: 3, 403: 3, 404: 4, 409: 5, 503: 6}
 """Exit codes of errors by their status; any other is `FAILED`. `docs/cli.md` has the table."""
 
@@ -86,11 +87,6 @@ def cli() -> None:
 
     Begin with `workspaced up`, then `workspaced create` in another terminal.
     """
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit."""
-    sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -21,6 +21,8 @@ from workspaced.fsm.errors import WorkspacedError
 
 _REQUIREMENT: Final = re.compile(r'([A-Za-z0-9._-]+)>=([\d.]+)(?:.*extra == "(\w+)")?')
 HTTP_PATIENCE_S: Final = 3
+MIGRATE: Final = "workspaced migrate"
+OF_THE_STACK: Final = "`workspaced up` brings it back by itself: ask again in a moment, else see its log"
 
 
 class Check(Struct, frozen=True):

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from workspaced.app.connection import TAG
-from workspaced.app.doctor import Check
+from workspaced.app.doctor import MIGRATE, OF_THE_STACK, Check
+from workspaced.app.doctor_provisioners import check_provisioners
 from workspaced.app.sources import Sources
-from workspaced.bus import jetstream, streams
+from workspaced.bus import jetstream
 from workspaced.bus.codec import decode
 from workspaced.bus.connection import open_connection, servers_of
 from workspaced.bus.lasting_client import LastingClient
@@ -27,24 +27,24 @@ from workspaced.store.pool import connect
 PATIENCE: Final = timedelta(seconds=3)
 CALLOUT_PATIENCE: Final = timedelta(seconds=8)
 """Short of the ten seconds that nats.conf gives a callout, after which NATS refuses by itself."""
-MIGRATE: Final = "workspaced migrate"
-OF_THE_STACK: Final = "`workspaced up` brings it back by itself: ask again in a moment, else see its log"
+OWN: Final = frozenset({"nats", "jetstream", "engine", "callout", "database"})
+"""What a local stack brings back by itself."""
 
 
-async def check_servers(sources: Sources, tag: str) -> AsyncGenerator[Check, None]:
-    """NATS with streams, consumers and an engine; who lets agents in; a provisioner of `tag`; Postgres with its schema.
+async def check_servers(sources: Sources, tag: str | None) -> AsyncGenerator[Check, None]:
+    """NATS with streams, consumers and an engine; who lets agents in; provisioners; Postgres with its schema.
 
-    Agents with a standing user (`agent_password`) need nobody to let them in. What a local stack lacks comes back by
-    itself, so no step of one's own is told for it.
+    Of provisioners those of `tag`; None: of every tag that a job waits for, and a local stack's own. Agents with a
+    standing user (`agent_password`) need nobody to let them in. What a local stack lacks comes back by itself, so no
+    step of one's own is told for it.
     """
-    own = {"nats", "jetstream", "engine", "callout", "database", *(["provisioner"] if tag == TAG else [])}
     async with aclosing(_checks(sources, tag)) as checks:
         async for check in checks:
-            heals = not check.ok and check.name in own and sources.runs_locally
+            heals = not check.ok and check.name in OWN and sources.runs_locally
             yield replace(check, next=OF_THE_STACK) if heals else check
 
 
-async def _checks(sources: Sources, tag: str) -> AsyncGenerator[Check, None]:
+async def _checks(sources: Sources, tag: str | None) -> AsyncGenerator[Check, None]:
     try:
         # The engine's permissions suffice for all that is asked, and those of an administrator do too.
         login = sources.login("engine")
@@ -65,7 +65,9 @@ async def _checks(sources: Sources, tag: str) -> AsyncGenerator[Check, None]:
             yield await _engine(sources)
             if not sources.is_given("agent_password"):
                 yield await _callout(sources)
-            yield await _provisioner(nats, tag)
+            async with aclosing(check_provisioners(nats, tag, local=sources.runs_locally)) as checks:
+                async for check in checks:
+                    yield check
         finally:
             await nats.close()
     yield await _database(sources)
@@ -138,26 +140,6 @@ async def _callout(sources: Sources) -> Check:
         return Check("callout", ok=True, detail=f"a stranger is refused within {took_ms:.1f} ms")
     hint = "start one: `workspaced callout`"
     return Check("callout", ok=False, detail="nobody has a word on agents, and no new one gets in", next=hint)
-
-
-async def _provisioner(nats: Client, tag: str) -> Check:
-    try:
-        info = await jetstream.request(nats, f"CONSUMER.INFO.{streams.JOBS}.{tag}")
-    except jetstream.Refused:
-        hint = f"run `{MIGRATE} --provisioner-tag {tag}`"
-        return Check("provisioner", ok=False, detail=f"there is no job queue {tag!r}", next=hint)
-    except WorkspacedError as error:
-        return Check("provisioner", ok=False, detail=str(error), next="see nats")
-    waiting, jobs = info.get("num_waiting", 0), info.get("num_pending", 0)
-    detail = f"{jobs} jobs wait in queue {tag!r}, "
-    if not waiting and not info.get("num_ack_pending", 0):
-        return Check(
-            "provisioner",
-            ok=False,
-            detail=f"{detail}and nobody takes them",
-            next=f"start one: `workspaced provisioner --tag {tag}`",
-        )
-    return Check("provisioner", ok=True, detail=f"{detail}and somebody takes them")
 
 
 async def _database(sources: Sources) -> Check:

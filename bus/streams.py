@@ -21,7 +21,7 @@ ENGINE: Final = "engine"
 SUBJECTS: Final = {
     EVENTS: ("ws.cmd.>", "ws.event.>", "ws.sys.*"),
     TIMERS: ("ws.timer.>", "ws.due.>"),
-    JOBS: ("ws.job.>",),
+    JOBS: (subjects.ALL_JOBS,),
     LOGS: ("ws.log.>",),
     CHATS: ("ws.chat.>",),
     DEAD: ("ws.dead.>",),

@@ -12,6 +12,7 @@ from workspaced.fsm.commands import COMMANDS
 from workspaced.fsm.errors import BadRequest
 
 ALL_DUE: Final = "ws.due.>"
+ALL_JOBS: Final = "ws.job.>"
 ALL_RESYNC: Final = "ws.resync.*"
 ALL_CANCELS: Final = "ws.cancel.*"
 ALL_REVOKED: Final = "ws.revoke.*"

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 @click.command()
 @options.where
 @options.settings(options.only("database_url"))
-@click.option("--tag", default="local", help="The provisioner that should be there.  [local]")
+@click.option("--tag", help="The provisioner that should be there.  [those that a job waits for, and a local stack's]")
 @options.as_json
-def doctor(*, tag: str, as_json: bool, **flags: str | None) -> int:
+def doctor(*, tag: str | None, as_json: bool, **flags: str | None) -> int:
     """Check everything workspaced needs, and say what to do.
 
     Exit code 1 when something is amiss.

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from workspaced.app.connection import Connection, write_connection
 from workspaced.app.credentials import Role
-from workspaced.app.doctor_servers import OF_THE_STACK, check_servers
+from workspaced.app.doctor import OF_THE_STACK
+from workspaced.app.doctor_servers import check_servers
 from workspaced.app.sources import Sources
 
 NOWHERE = "127.0.0.1:1"
