@@ -2,16 +2,20 @@
 
 from collections.abc import Hashable, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 import asyncpg
 import msgspec
 
-from workspaced.fsm.rows import Changes, Loaded
+from workspaced.fsm.rows import Changes, Loaded, TransitionRow
 
 T = TypeVar("T")
 _LOADED = {field.name: field.type for field in msgspec.structs.fields(Loaded)}
 _encode = msgspec.json.Encoder().encode
+_AROUND = [name for name in TransitionRow.__struct_fields__ if name != "snapshot"]
+_AroundSnapshot = msgspec.defstruct("_AroundSnapshot", _AROUND)
+_around = attrgetter(*_AROUND)
 
 
 @cache
@@ -44,8 +48,9 @@ def changes_arguments(changes: Changes, machine_version: int) -> tuple[object, .
         rows_json([write.chat for write in changes.chats]),
         [write.expected_version for write in changes.chats],
         machine_version,
-        rows_json(changes.transitions),
+        rows_json([_AroundSnapshot(*_around(row)) for row in changes.transitions]),
         rows_json(changes.inputs),
         rows_json(changes.stale),
         rows_json(changes.departures),
+        [bytes(row.snapshot).decode() for row in changes.transitions],
     )

@@ -1,6 +1,7 @@
 -- Writes what a batch decided, all tables in one statement; each parameter is a JSON array of one table's rows,
 -- taken in its order: $1 workspaces, $2 builds, $3 agents, $4 chats with $5 the versions they must still have
--- (0: no row) and $6 the machine's version, $7 transitions, $8 inputs, $9 stale, $10 departures.
+-- (0: no row) and $6 the machine's version, $7 transitions, $8 inputs, $9 stale, $10 departures. $11 are the snapshots
+-- of $7, apart: they are kept as they are, and picking them out of the JSON around them takes as long as all the rest.
 -- Returns how many chats were written; one that is missing lost the race, and the batch is decided again.
 with workspaces_written as (
     insert into workspaced.workspaces (
@@ -120,9 +121,9 @@ transitions_written as (
         template_id, build_id, agent_id, failure, took_ms, effects, machine_version
     )
     select
-        chat_id, version, from_state, to_state, cause, at, input_id, input_key, snapshot, workspace_id,
+        chat_id, version, from_state, to_state, cause, at, input_id, input_key, step.unnest::json, workspace_id,
         template_id, build_id, agent_id, failure, took_ms, effects, machine_version
-    from json_populate_recordset(null::workspaced.transitions, $7::json)
+    from rows from (json_populate_recordset(null::workspaced.transitions, $7::json), unnest($11::text[])) as step
 ),
 inputs_written as (
     insert into workspaced.inputs (
