@@ -65,7 +65,7 @@ async def heard(dsn: str, fleet: Fleet) -> dict[str, Heard]:
     known = await store.read(Needs(chats=tuple(sorted(member.chat for member in members))))
     chats, builds = {chat.id: chat for chat in known.chats}, {build.workspace_id: build for build in known.builds}
     made: dict[str, Callable[[Member], Stored]] = {
-        "report": _report,
+        "report": report,
         "job": lambda member: _job(builds[member.workspace]),
         "command": lambda member: _command(chats[member.chat]),
     }
@@ -80,7 +80,8 @@ async def heard(dsn: str, fleet: Fleet) -> dict[str, Heard]:
     return found
 
 
-def _report(member: Member) -> Stored:
+def report(member: Member) -> Stored:
+    """The next report of a member's agent."""
     subject, body, _ = member.flip()
     return _stored(subject, body)
 

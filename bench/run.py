@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import batch
 import callout
 import core
 import cost
@@ -34,6 +35,7 @@ BUSY: Final[dict[str, Scenario]] = {
     "dial": reach.measure,  # first: while every chat is ready
     "latency": latency.measure,
     "throughput": throughput.measure,
+    "batch": batch.measure,
     "engines": growth.engines,
     "identity": identity.measure,
     "cost": cost.measure,

@@ -89,6 +89,29 @@ def profile(found: Found) -> str:
     return table(("processor time of one event under full load", "µs"), rows)
 
 
+def batch(found: Found) -> str:
+    """Processor time of each step of a batch."""
+    names = {
+        "lock": "Postgres: lock",
+        "load": "Postgres: load",
+        "write": "Postgres: write",
+        "write_agents": "... agents alone",
+        "write_chats": "... chats alone",
+        "write_transitions": "... transitions alone",
+        "commit": "Postgres: commit",
+        "decode": "the engine: decode the messages",
+        "read_rows": "the engine: read the rows that were loaded",
+        "decide": "the engine: decide",
+        "make_rows": "the engine: make the rows that are written",
+        "make_messages": "the engine: make the messages",
+    }
+    rows = [
+        f"{name} | " + " | ".join(number(found[f"batch.{step}_ms_{size}"]) for size in (1, 256))
+        for step, name in names.items()
+    ]
+    return table(("processor time of a batch, ms", "of one message", "of 256"), rows)
+
+
 def waiting(found: Found) -> str:
     """What an engine and the servers use beside so many chats that wait."""
     rows = []
@@ -197,6 +220,7 @@ TABLES: Final[dict[str, Callable[[Found], str]]] = {
     "reach": reach,
     "throughput": throughput,
     "profile": profile,
+    "batch": batch,
     "waiting": waiting,
     "cost": cost,
     "growth": growth,
