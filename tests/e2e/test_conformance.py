@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from tests.command_line import CommandLine, program
-from tests.e2e.node import EXAMPLES, needs_node
+from tests.e2e.node import EXAMPLES
 from tests.e2e.verdicts import PATIENT, SLOW, Trials, chosen, trials, verdicts
+from tests.npm import needs_node
 
 UNHURRIED = ("--lease", "5")
 """Seconds enough for a busy machine to keep a job."""

@@ -12,7 +12,8 @@ from uuid import uuid4
 import pytest
 
 from tests.command_line import SAFETY_NET, CommandLine
-from tests.e2e.node import EXAMPLES, needs_node
+from tests.e2e.node import EXAMPLES
+from tests.npm import needs_node
 
 SHELL = EXAMPLES / "workspace.sh"
 ODD = 'no "password" at \\all'

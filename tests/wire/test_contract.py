@@ -1,7 +1,6 @@
 """The exported contract: complete, checked in as generated, valid."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.npm import LIMIT, installed, needs_node
 from workspaced.app.contract import files, words
 from workspaced.app.contract.asyncapi import FIELD, PARTIES, document
 from workspaced.app.contract.channels import CHANNELS, Channel
@@ -21,7 +21,6 @@ ROOT = Path(__file__).parents[2]
 CONTRACT = ROOT / "docs" / "contract"
 WORDS = {"status": "running", "state": "ready", "kind": "chat", "provisioner": "local", "advisory": "connect"}
 SOME_ID = "0b7f2a34-5c1d-4e8f-9a60-1d2c3b4a5e6f"
-TIMEOUT = 120
 
 
 def subject_of(channel: Channel) -> str:
@@ -109,17 +108,10 @@ def test_schemas_are_valid(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(files.schemas()[name])
 
 
-@pytest.mark.skipif(
-    not (shutil.which("node") and shutil.which("npm")),
-    reason="Node.js with npm is not installed, so the official parser cannot run",
-)
+@needs_node
 def test_official_parser(tmp_path: Path) -> None:
     """AsyncAPI's own parser takes every document without an error or a warning, its examples too."""
-    folder = tmp_path / "parser"
-    shutil.copytree(Path(__file__).parent / "parser", folder, ignore=shutil.ignore_patterns("node_modules"))
-    install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, check=False, timeout=TIMEOUT)
-    assert done.returncode == 0, done.stderr
+    folder = installed(Path(__file__).parent / "parser", tmp_path / "parser")
     documents = sorted(CONTRACT.glob("*asyncapi.json"))
 
     done = subprocess.run(
@@ -128,7 +120,7 @@ def test_official_parser(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=TIMEOUT,
+        timeout=LIMIT,
     )
 
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
