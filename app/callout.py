@@ -19,7 +19,7 @@ from workspaced.provisioners.agent.config import NatsLogin
 from workspaced.store.logins import Logins
 
 AGAIN: Final = timedelta(seconds=1)
-"""Between attempts to find who was revoked while NATS was away."""
+"""Between attempts to find who was revoked while NATS or Postgres was away."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,10 +43,10 @@ async def running_callout(config: CalloutConfig) -> AsyncIterator[None]:
     except ValueError as error:
         raise BadSetting(f"WORKSPACED_CALLOUT_SEED: {error}") from None
     logins = Logins(config.database_url, pool_size=config.pool_size, statement_cache_size=config.statement_cache_size)
-    reconnected = asyncio.Event()
+    behind = asyncio.Event()
 
     async def note() -> None:
-        reconnected.set()
+        behind.set()
 
     await logins.open()
     try:
@@ -54,10 +54,10 @@ async def running_callout(config: CalloutConfig) -> AsyncIterator[None]:
             config.nats.url, name="workspaced-callout", on_reconnected=note, **config.nats.options()
         )
         try:
-            callout = Callout(connection, logins, signer, clock=utc_now, lifetime=config.agent_login)
+            callout = Callout(connection, logins, signer, clock=utc_now, lifetime=config.agent_login, behind=behind)
             await callout.start()
             _log.info("letting agents in")
-            catching_up = asyncio.create_task(_catch_up(callout, reconnected))
+            catching_up = asyncio.create_task(_catch_up(callout, behind))
             try:
                 yield
             finally:
@@ -70,14 +70,14 @@ async def running_callout(config: CalloutConfig) -> AsyncIterator[None]:
         await logins.close()
 
 
-async def _catch_up(callout: Callout, reconnected: asyncio.Event) -> None:
-    """Revocations are not kept for whoever is away: ask for them after every reconnect."""
+async def _catch_up(callout: Callout, behind: asyncio.Event) -> None:
+    """Revocations are not kept for whoever is cut off from NATS or from Postgres: ask for them afterwards."""
     while True:
-        await reconnected.wait()
-        reconnected.clear()
+        await behind.wait()
+        behind.clear()
         try:
             await callout.catch_up()
         except Unavailable as error:
             _log.warning("revoked agents stay until Postgres answers: %s", error)
-            reconnected.set()
+            behind.set()
             await asyncio.sleep(AGAIN.total_seconds())

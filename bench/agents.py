@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sysconfig
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -44,6 +44,8 @@ class Invited(Struct, frozen=True):
 
     id: str
     workspace: str
+    owner: str
+    """The id of the organization too."""
     password: str
 
 
@@ -53,10 +55,11 @@ async def invited(stack: Stack, count: int) -> list[Invited]:
     builds, workspaces = ([str(uuid4()) for _ in range(count)] for _ in range(2))
     hashes = [secrets.hash_of(build) for build in builds]
     database = await asyncpg.connect(stack.dsn)
-    await database.execute(BUILDS, str(uuid4()), workspaces, builds, hashes)
+    owner = str(uuid4())
+    await database.execute(BUILDS, owner, workspaces, builds, hashes)
     await database.close()
     pairs = zip(builds, workspaces, strict=True)
-    return [Invited(build, workspace, f"{build}.{secrets.of(build)}") for build, workspace in pairs]
+    return [Invited(build, workspace, owner, f"{build}.{secrets.of(build)}") for build, workspace in pairs]
 
 
 @asynccontextmanager
@@ -77,12 +80,12 @@ async def running_callout(stack: Stack) -> AsyncIterator[None]:
     await process.wait()
 
 
-async def come_in(stack: Stack, agent: Invited) -> Client:
+async def come_in(stack: Stack, agent: Invited, on_closed: Callable[[], Awaitable[None]] | None = None) -> Client:
     """Its connection. Raises as nats.connect when it is refused."""
     client = Client()
     url, inbox = stack.servers.nats.url, f"_INBOX_{agent.id}".encode()
     login = {"user": agent.id, "password": agent.password, "inbox_prefix": inbox}
-    await client.connect(url, **login, allow_reconnect=False, error_cb=_refused)
+    await client.connect(url, **login, allow_reconnect=False, error_cb=_refused, closed_cb=on_closed)
     return client
 
 

@@ -1,10 +1,11 @@
-"""What the auth callout adds to an agent's connect: agents by their build's secret beside a standing user."""
+"""What the auth callout adds to an agent's connect, beside a standing user, and how soon it has an agent out."""
 
 import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable
 
+import revocation
 from agents import come_in, first_in, invited, running_callout
 from figures import Figures, Runs, Times, say
 from fleet import Fleet
@@ -37,6 +38,7 @@ async def measure(stack: Stack, _fleet: Fleet, sizes: Sizes) -> Figures:
         for first in range(0, len(agents), each):
             before.append(await paced(range(each), standing))
             after.append(await paced(range(first, first + each), agent))
+        out = await revocation.measure(stack, sizes)
     (usual, ours), added = map(Times.of_seconds, (before, after)), _added(before, after)
     say(f"  a standing user: {usual}; an agent: {ours}; the callout adds {added}")
     return {
@@ -44,6 +46,7 @@ async def measure(stack: Stack, _fleet: Fleet, sizes: Sizes) -> Figures:
         "security.agent": ours,
         "security.callout_added": added,
         "security.callout_added_p99_ms": added.p99.middle,
+        **out,
     }
 
 

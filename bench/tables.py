@@ -177,6 +177,13 @@ def connects(found: Found) -> str:
     return table(("to connect, 100 a second", "p50, ms", "p99, ms"), rows)
 
 
+def revoked(found: Found) -> str:
+    """How soon an agent is out."""
+    names = {"deleted": "`delete` is sent", "rebuilt": "`build.created` of a newer build is sent"}
+    rows = [f"{name} | {times(found[f'security.{key}'])}" for key, name in names.items()]
+    return table(("until the agent's connection is closed, from when", "p50, ms", "p99, ms"), rows)
+
+
 def identity(found: Found) -> str:
     """What checks cost, each by itself."""
     names = {
@@ -225,6 +232,7 @@ TABLES: Final[dict[str, Callable[[Found], str]]] = {
     "cost": cost,
     "growth": growth,
     "connects": connects,
+    "revoked": revoked,
     "identity": identity,
     "tenants": tenants,
 }

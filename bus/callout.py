@@ -69,10 +69,15 @@ class Callout:
         *,
         clock: Callable[[], datetime],
         lifetime: timedelta,
+        behind: asyncio.Event | None = None,
     ) -> None:
-        """A login holds for `lifetime`; then the server drops it and the agent comes again."""
+        """A login holds for `lifetime`; then the server drops it and the agent comes again.
+
+        `behind` is set when somebody who is revoked may still be in: `catch_up` then.
+        """
         self._connection, self._doorkeeper, self._signer = connection, doorkeeper, signer
         self._clock, self._lifetime = clock, lifetime
+        self._behind = behind or asyncio.Event()
         self._room = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscriptions: list[Subscription] = []
@@ -165,8 +170,9 @@ class Callout:
     async def _revoke(self, workspace_id: str) -> None:
         try:
             await self._turn_out(await self._doorkeeper.revoked(workspace_id))
-        except WorkspacedError as error:  # they are found again by the next start, or by the workspace's next build
-            _log.warning("agents of workspace %s could not be turned out: %s", workspace_id, error)
+        except WorkspacedError as error:
+            _log.warning("agents of workspace %s could not be turned out yet: %s", workspace_id, error)
+            self._behind.set()
 
     async def _turn_out(self, connections: list[Connection]) -> None:
         """Drop connections; those of a server that does not answer are gone with it."""

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def a_callout(stack: Stack, agent_login: timedelta = timedelta(hours=1)) -> AsyncIterator[None]:
-    """The service that lets agents in."""
+async def a_callout(stack: Stack, agent_login: timedelta = timedelta(hours=1), *, dsn: str = "") -> AsyncIterator[None]:
+    """The service that lets agents in; `dsn`: another way to Postgres."""
     who = stack.server.credentials.role("callout")
     login = NatsLogin(stack.server.url, who.user, who.password, who.inbox_prefix)
     seed = stack.server.credentials.callout_seed
-    async with running_callout(CalloutConfig(login, stack.dsn, seed, agent_login)):
+    async with running_callout(CalloutConfig(login, dsn or stack.dsn, seed, agent_login)):
         yield
 
 

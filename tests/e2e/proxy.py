@@ -4,8 +4,10 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from urllib.parse import parse_qs, urlsplit
 
 from workspaced.app.embedded_nats import HOST
+from workspaced.app.embedded_postgres import SOCKET, PostgresServer
 
 CHUNK = 65_536
 
@@ -99,3 +101,13 @@ async def proxied(
         yield proxy
     finally:
         await proxy.stop()
+
+
+def way_in(postgres: PostgresServer) -> str:
+    """The path of its socket."""
+    return f"{parse_qs(urlsplit(postgres.dsn).query)['host'][0]}/{SOCKET}"
+
+
+def dsn_by(proxy: Proxy, dsn: str) -> str:
+    """The same database by way of the proxy."""
+    return f"postgresql://postgres@{HOST}:{proxy.port}{urlsplit(dsn).path}"

@@ -9,12 +9,15 @@ import pytest
 
 from tests.e2e.hostile import a_callout, come_in, is_refused
 from tests.e2e.provisioner import an_agent
+from tests.e2e.proxy import dsn_by, proxied, way_in
 from tests.e2e.stack import LIMIT, Stack
 from workspaced.app.clock import utc_now
+from workspaced.app.embedded_postgres import PostgresServer
 from workspaced.bus.auth_jwt import Signer
 from workspaced.bus.callout import Callout
 from workspaced.fsm.agent_secret import hashed
 from workspaced.fsm.values import Connection
+from workspaced.store import pool
 from workspaced.store.logins import Admission, Logins
 
 
@@ -131,6 +134,24 @@ async def test_a_build_that_begins_while_a_login_is_noted(stack: Stack) -> None:
         await logins.close()
 
     assert refused
+
+
+async def test_a_link_to_postgres_that_is_dead(
+    stack: Stack, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is revoked cannot be looked up at once: it is, as soon as Postgres can be asked again."""
+    monkeypatch.setattr(pool, "STATEMENT_SECONDS", 1)
+    await stack.engine()
+    chat_id = str(uuid4())
+    async with proxied(way_in(postgres)) as proxy, a_callout(stack, dsn=dsn_by(proxy, stack.dsn)):
+        job = await stack.provisioner.job((await stack.create(chat_id)).build_id)
+        agent = await come_in(stack, job)
+        await stack.provisioner.build(job)
+        proxy.stall()
+
+        await stack.client.delete(chat_id)
+
+        await agent.dropped()
 
 
 async def test_an_agent_has_one_connection(stack: Stack) -> None:

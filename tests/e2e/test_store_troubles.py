@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from tests.e2e.proxy import proxied
+from tests.e2e.proxy import dsn_by, proxied, way_in
 from tests.e2e.small_disk import fill, small_disk
 from tests.e2e.stack import LIMIT, Stack
 from tests.servers import fresh_database
 from workspaced.app import store_watch
-from workspaced.app.embedded_postgres import SOCKET, PostgresServer
+from workspaced.app.embedded_postgres import PostgresServer
 from workspaced.app.serve import Server
 from workspaced.fsm.errors import Unavailable
 from workspaced.store import pool
@@ -125,11 +125,6 @@ async def test_disk_full(stack: Stack, postgres: PostgresServer, migrated: str) 
     assert kept[0]["count"] == len(told)
 
 
-def way_in(postgres: PostgresServer) -> str:
-    """The path of its socket."""
-    return f"{parse_qs(urlsplit(postgres.dsn).query)['host'][0]}/{SOCKET}"
-
-
 async def test_links_that_swallow_everything(
     stack: Stack, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,7 +132,7 @@ async def test_links_that_swallow_everything(
     monkeypatch.setattr(pool, "STATEMENT_SECONDS", 1)
     monkeypatch.setattr(store_watch, "PATIENCE", timedelta(seconds=0.5))
     async with proxied(way_in(postgres)) as proxy:
-        engine = await stack.engine(dsn=f"postgresql://postgres@127.0.0.1:{proxy.port}/{name_of(stack)}")
+        engine = await stack.engine(dsn=dsn_by(proxy, stack.dsn))
         chat = str(uuid4())
         job = await stack.provisioner.job((await stack.create(chat)).build_id)
         proxy.stall()
@@ -154,7 +149,7 @@ async def test_a_slow_store(stack: Stack, postgres: PostgresServer, monkeypatch:
     """Too slow to be of use is said; everything goes on at its pace all the same."""
     monkeypatch.setattr(store_watch, "PATIENCE", timedelta(milliseconds=200))
     async with proxied(way_in(postgres)) as proxy:
-        engine = await stack.engine(dsn=f"postgresql://postgres@127.0.0.1:{proxy.port}/{name_of(stack)}")
+        engine = await stack.engine(dsn=dsn_by(proxy, stack.dsn))
         chat = str(uuid4())
         job = await stack.provisioner.job((await stack.create(chat)).build_id)
         proxy.delay = 0.3
