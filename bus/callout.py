@@ -71,12 +71,12 @@ class Callout:
         lifetime: timedelta,
         behind: asyncio.Event | None = None,
     ) -> None:
-        """A login holds for `lifetime`; then the server drops it and the agent comes again.
+        """A login holds for `lifetime`, to the second; then the server drops it and the agent comes again.
 
         `behind` is set when somebody who is revoked may still be in: `catch_up` then.
         """
         self._connection, self._doorkeeper, self._signer = connection, doorkeeper, signer
-        self._clock, self._lifetime = clock, lifetime
+        self._clock, self.lifetime = clock, lifetime
         self._behind = behind or asyncio.Event()
         self._room = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,7 +153,7 @@ class Callout:
             return self._signer.refuse(login, now, "not an agent of its workspace's latest build")
         if former := list(admitted.former):
             self._spawn(self._turn_out(former))
-        return self._signer.admit(login, admitted.workspace_id, login.user, now, now + self._lifetime)
+        return self._signer.admit(login, admitted.workspace_id, login.user, now, now + self.lifetime)
 
     async def _admit(self, build_id: str, secret_hash: str, login: Login) -> Admitted | None:
         """One round trip, and a second one only if a build began meanwhile.

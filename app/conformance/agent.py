@@ -1,8 +1,10 @@
 """What every agent owes, check by check (docs/protocol.md, agents)."""
 
+from datetime import timedelta
 from typing import Any, Final
 
 from workspaced.app.conformance.agents import AgentGround, AgentRun, connections
+from workspaced.app.conformance.server import LOGIN
 from workspaced.app.conformance.suite import Check
 from workspaced.app.conformance.wire import Failed, Said, Skipped
 from workspaced.bus import jetstream, streams, subjects
@@ -12,6 +14,7 @@ from workspaced.fsm.errors import UndecodableMessage
 from workspaced.fsm.events import AgentConnected, AgentDisconnected, LifecycleChanged
 
 FAILED_SCRIPT: Final = 3
+SHORT_LOGIN: Final = timedelta(seconds=2)
 _KINDS: Final[dict[str, type]] = {
     "connected": AgentConnected,
     "disconnected": AgentDisconnected,
@@ -115,6 +118,27 @@ async def reconnect_told(ground: AgentGround) -> None:
     _require(_link(again) == _link(connected), "the lifecycle names another connection than `connected`")
 
 
+async def login_renewed(ground: AgentGround) -> None:
+    """When its login is over, the server ends the connection: it comes in again, and tells all on the new one."""
+    ground.door.let_in_for(SHORT_LOGIN)
+    try:
+        run = await ground.begin()
+        former = _link(await run.told("connected"))
+    finally:
+        ground.door.let_in_for(LOGIN)
+    run.go(0)
+
+    def anew(said: Said) -> bool:
+        return run.is_report(said, "connected") and _link(said) != former
+
+    link = _link(await run.wire.until("`connected` with a new connection", anew, run.since))
+
+    def ready_there(said: Said) -> bool:
+        return run.is_report(said, "lifecycle", "ready") and _link(said) == link
+
+    await run.wire.until("the lifecycle `ready` on the new connection", ready_there, run.since)
+
+
 async def repeated_until_stored(ground: AgentGround) -> None:
     """With the stream away a report is repeated under one id until it is stored."""
     run = await ground.begin()
@@ -197,6 +221,7 @@ CHECKS: Final[tuple[Check[AgentGround], ...]] = tuple(
         ping_answered,
         resync_answered,
         reconnect_told,
+        login_renewed,
         repeated_until_stored,
         farewell_said,
         restart_told,

@@ -26,6 +26,8 @@ from workspaced.fsm.values import Connection
 from workspaced.provisioners.agent.config import NatsLogin
 
 ROLES: Final = ("admin", "provisioner")
+LOGIN: Final = timedelta(hours=1)
+"""How long an agent's login holds; longer than all checks take."""
 
 
 class Guest(Struct, frozen=True):
@@ -44,6 +46,7 @@ class Door:
         """Workspaces by build."""
         self.keeper: Client | None = None
         """As user callout, who may end connections."""
+        self.callout: Callout | None = None
 
     def open_for(self, workspace_id: str, build_id: str) -> str:
         """The secret of a build's agents, who may come in from now on."""
@@ -60,9 +63,14 @@ class Door:
         return []
 
     async def throw_out(self, server_id: str, client_id: int) -> None:
-        """End a connection, as the server does when a login is over."""
+        """End a connection."""
         if self.keeper is not None:
             await self.keeper.request(subjects.kick(server_id), json.dumps({"cid": client_id}).encode(), timeout=10)
+
+    def let_in_for(self, lifetime: timedelta) -> None:
+        """Logins from now on hold for so long."""
+        if self.callout is not None:
+            self.callout.lifetime = lifetime
 
     async def forget(self, connections: list[Connection]) -> None:
         """Nothing is kept."""
@@ -114,8 +122,8 @@ async def _callout(server: NatsServer, door: Door) -> AsyncIterator[None]:
     who = server.credentials.role("callout")
     connection = await open_connection(server.url, user=who.user, password=who.password, inbox_prefix=who.inbox_prefix)
     signer = Signer(server.credentials.callout_seed)
-    callout = Callout(connection, door, signer, clock=utc_now, lifetime=timedelta(hours=1))
-    door.keeper = connection
+    callout = Callout(connection, door, signer, clock=utc_now, lifetime=LOGIN)
+    door.keeper, door.callout = connection, callout
     try:
         await callout.start()
         yield

@@ -13,12 +13,15 @@ from tests.e2e.proxy import dsn_by, proxied, way_in
 from tests.e2e.stack import LIMIT, Stack
 from workspaced.app.clock import utc_now
 from workspaced.app.embedded_postgres import PostgresServer
+from workspaced.bus.agent_client import AgentClient
 from workspaced.bus.auth_jwt import Signer
 from workspaced.bus.callout import Callout
 from workspaced.fsm.agent_secret import hashed
 from workspaced.fsm.values import Connection
 from workspaced.store import pool
 from workspaced.store.logins import Admission, Logins
+
+SHORT_LOGIN = timedelta(seconds=2)
 
 
 class Overtaken(Logins):
@@ -134,6 +137,30 @@ async def test_a_build_that_begins_while_a_login_is_noted(stack: Stack) -> None:
         await logins.close()
 
     assert refused
+
+
+async def test_a_login_that_is_over(stack: Stack) -> None:
+    """The server ends the connection; the agent comes in again with the same secret, and so does its chat."""
+    await stack.engine()
+    chat_id = str(uuid4())
+    async with a_callout(stack, SHORT_LOGIN):
+        job = await stack.provisioner.job((await stack.create(chat_id)).build_id)
+        agent_id = str(uuid4())
+        agent = AgentClient(job["workspace"]["id"], agent_id, job["build_id"])
+        password = f"{job['build_id']}.{job['agent_secret']}"
+        await agent.connect(
+            stack.server.url, user=agent_id, password=password, inbox_prefix=f"_INBOX_{agent_id}".encode()
+        )
+        agent.lifecycle("ready")
+        await stack.provisioner.tell(job, "succeeded", agents=[an_agent(agent_id)])
+        ready = await stack.pushes.until(chat_id, "ready")
+
+        left = await stack.pushes.until(chat_id, "connecting", after=ready["version"])
+        back = await stack.pushes.until(chat_id, "ready", after=left["version"])
+        await agent.close()
+
+    assert left["cause"]["event"] == "sys.disconnect"
+    assert back["snapshot"]["agent_id"] == agent_id
 
 
 async def test_a_link_to_postgres_that_is_dead(

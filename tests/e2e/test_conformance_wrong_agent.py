@@ -65,6 +65,9 @@ WRONG = {
         "it names the connection that was broken",
         {LINK: f'self.__dict__.setdefault("first", {LINK})'},
     ),
+    "stays away when its login is over": Wrong(
+        "login-renewed", "`connected` with a new connection did not come within", {', "closed_cb": self.connect': ""}
+    ),
     "repeats under a new id": Wrong(
         "repeated-until-stored",
         "the repetition has another id: it counts twice",
