@@ -68,14 +68,16 @@ async def audit(
     admin: Client,
     *,
     tell: Tell = lambda *_: None,
+    left_out: Tell = lambda *_: None,
     taken_jobs: Collection[str] = (),
     defaults: Settings | None = None,
 ) -> list[Violation]:
     """Every violation, at most 1,000 of each invariant; empty when all is well.
 
-    `admin` is a connection of role admin. `taken_jobs` are ids of jobs that a provisioner took off the queue and tells
-    nothing of, as only a test's does. `defaults` are the engines' own settings, under those that are stored. Raises
-    Unavailable when a server does not answer, SchemaRefused for a foreign schema.
+    `admin` is a connection of role admin. `left_out` is told what the replay could not play: why, how many parts, of
+    how many (0 when they were not even counted). `taken_jobs` are ids of jobs that a provisioner took off the queue and
+    tells nothing of, as only a test's does. `defaults` are the engines' own settings, under those that are stored.
+    Raises Unavailable when a server does not answer, SchemaRefused for a foreign schema.
     """
     since, own = utc_now(), defaults or Settings()
     done = await acknowledged(admin, streams.EVENTS, streams.ENGINE)
@@ -90,7 +92,7 @@ async def audit(
         found["replay_gives_rows"] = played.found
     found |= await check_facts(dsn, tell)
     for reason, parts in played.left_out.items():
-        tell(f"replay left out, for {reason}", parts, played.parts)
+        left_out(reason, parts, played.parts)
     return [Violation(name, one.ids, one.detail) for name in INVARIANTS for one in found[name]]
 
 

@@ -86,6 +86,7 @@ class AgentClient:
         self._all_told = asyncio.Event()
         self._reporter: asyncio.Task[None] | None = None
         self._opener: asyncio.Task[None] | None = None
+        self._farewell: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> Lifecycle:
@@ -127,28 +128,32 @@ class AgentClient:
     async def close(self) -> None:
         """Tell what is left to tell and `disconnected`, for at most five seconds, then close.
 
-        Without a connection nothing is told: the server has announced its end.
+        Without a connection nothing is told, nor once it is gone: the server has announced its end.
         """
         self._closing = True
         if connection := self.connection:
-            with suppress(TimeoutError, Error):
-                async with asyncio.timeout(FAREWELL_LIMIT):
-                    await self.flushed()
-                    await self._store("disconnected", AgentDisconnected(*connection, **self._stamp()))
-        for task in (self._reporter, self._opener):
+            self._farewell = asyncio.create_task(self._say_farewell(connection))
+            await asyncio.wait({self._farewell}, timeout=FAREWELL_LIMIT)
+        for task in (self._farewell, self._reporter, self._opener):
             if task is not None:
                 task.cancel()
         with suppress(AssertionError):  # the library's way to say that it was never connected
             await self._nc.close()
+
+    async def _say_farewell(self, connection: Connection) -> None:
+        with suppress(Error):
+            await self.flushed()
+            await self._store("disconnected", AgentDisconnected(*connection, **self._stamp()))
 
     async def _open(self) -> None:
         async def connected() -> None:
             self._report_anew()
 
         async def disconnected() -> None:
-            # Else it goes on into the library's buffer, which the next connection sends: in the name of this one.
-            if self._reporter is not None:
-                self._reporter.cancel()
+            # Else they go on into the library's buffer, which the next connection sends: in the name of this one.
+            for speaker in (self._reporter, self._farewell):
+                if speaker is not None:
+                    speaker.cancel()
 
         async def closed() -> None:
             if not self._closing:  # for good, as the library sees it: an expired login, for example

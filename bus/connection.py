@@ -11,15 +11,13 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from workspaced.bus.headers import one_line
-from workspaced.bus.lasting_client import LastingClient
+from workspaced.bus.lasting_client import LastingClient, end
 from workspaced.fsm.errors import Unavailable
 
 RECONNECT_WAIT: Final = timedelta(seconds=0.5)
 PING_INTERVAL: Final = timedelta(seconds=10)
 """A link that swallows everything is noticed after at most three of these, as the server does (nats.conf)."""
 CONNECT_LIMIT: Final = timedelta(seconds=10)
-AGAIN: Final = timedelta(seconds=0.1)
-"""Between two cancels of what does not heed the first."""
 
 Callback = Callable[[], Awaitable[None]]
 
@@ -83,11 +81,7 @@ async def flush(connection: Client) -> None:
 
 
 async def _within(limit: timedelta, work: Coroutine[Any, Any, None]) -> None:
-    """Raises what `work` raises, and TimeoutError when the limit is over; then, or when canceled, `work` has ended.
-
-    It is told to until it does: the library waits with `asyncio.wait_for`, which before Python 3.12 forgets a cancel
-    that comes together with what is waited for, and tries to connect for ever then.
-    """
+    """Raises what `work` raises, and TimeoutError when the limit is over; then, or when canceled, `work` has ended."""
     task = asyncio.create_task(work)
     try:
         await asyncio.wait({task}, timeout=limit.total_seconds())
@@ -95,11 +89,7 @@ async def _within(limit: timedelta, work: Coroutine[Any, Any, None]) -> None:
             raise TimeoutError
         task.result()
     finally:
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=AGAIN.total_seconds())
-        if not task.cancelled():
-            task.exception()  # looked at, or asyncio complains
+        await end(task)
 
 
 def kept() -> dict[str, Any]:

@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-EXPIRES: Final = 30
-HEARTBEAT: Final = 2
-"""Seconds that a request for jobs stays open, and between the server's signs of life on it."""
+EXPIRES: Final = 30.0
+HEARTBEAT: Final = 2.0
+"""Seconds that a request for jobs stays open at most, and between the server's signs of life on it.
+
+It stays open for no longer than a lease: a program that was suspended would else be given its job again, over and over,
+until the job counts as hung, while others have time for it.
+"""
 
 PAUSE: Final = 1.0
 """Seconds before asking again after the queue turned a request down (no consumer yet, a leader change)."""
@@ -55,6 +59,7 @@ class JobQueue:
         """How long a job is ours after each extension; read from the consumer by `open`."""
         self._nc = nc
         self._room = room
+        self._expires, self._heartbeat = EXPIRES, HEARTBEAT
         self._asked = 0
         self._round = 0
         """Part of the inbox: status lines of requests that were given up carry an older one."""
@@ -85,6 +90,8 @@ class JobQueue:
                 )
                 told = True
             await self._wait(PAUSE)
+        self._expires = min(EXPIRES, self.lease.total_seconds())
+        self._heartbeat = min(HEARTBEAT, self._expires / 2)  # the server takes no longer one
         self._inbox = self._nc.new_inbox()
         self._subscription = await self._nc.subscribe(f"{self._inbox}.*", cb=self._on_message)
 
@@ -125,14 +132,14 @@ class JobQueue:
                 self._refused = False
             await self._ask()
             # While there is no room there is no open request, so no heartbeat to wait for.
-            if not await self._wait(2.5 * HEARTBEAT if self._room > 0 else None):
+            if not await self._wait(2.5 * self._heartbeat if self._room > 0 else None):
                 self._give_up()
 
     async def _ask(self) -> None:
         count = self._room - self._asked - len(self._arrived)
         if count <= 0 or not self._nc.is_connected:
             return
-        body = {"batch": count, "expires": EXPIRES * 10**9, "idle_heartbeat": HEARTBEAT * 10**9}
+        body = {"batch": count, "expires": _ns(self._expires), "idle_heartbeat": _ns(self._heartbeat)}
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{streams.JOBS}.{self.tag}"
         with suppress(Error):
             await self._nc.publish(subject, json.dumps(body).encode(), reply=f"{self._inbox}.{self._round}")
@@ -169,3 +176,7 @@ class JobQueue:
     async def _give_back(self, msg: Msg) -> None:
         with suppress(Error):
             await msg.nak()
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 10**9)

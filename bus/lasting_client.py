@@ -2,12 +2,28 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from nats.aio.client import Client
 
 from workspaced.bus.forgiving import ForgivingClient
 from workspaced.bus.refusals import Refusals
+
+AGAIN: Final = 0.1
+"""Seconds between two cancels of what does not heed the first."""
+
+
+async def end(task: "asyncio.Task[Any]") -> None:
+    """Tell a task to end until it has, whatever it ends by.
+
+    Once is not enough for what the library does: it waits with `asyncio.wait_for`, which before Python 3.12 forgets a
+    cancel that comes together with what is waited for, and tries to connect for ever then.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=AGAIN)
+    if not task.cancelled():
+        task.exception()  # looked at, or asyncio complains
 
 
 class LastingClient(ForgivingClient):
@@ -33,7 +49,10 @@ class LastingClient(ForgivingClient):
             self._on_server_gone()
 
     async def close(self) -> None:
-        """Send what can be sent, then let go of everything."""
+        """Send what can be sent, then let go of everything; nothing tries to connect any more."""
+        reconnecting = self._reconnection_task
+        if reconnecting is not None and reconnecting is not asyncio.current_task():
+            await end(reconnecting)  # the library would tell it to end once, and not look whether it did
         try:
             await super().close()
         except (OSError, RuntimeError):  # the second is uvloop's, of a socket that is closed already

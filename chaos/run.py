@@ -116,6 +116,7 @@ async def judge(dsn: str, admin: Client, chats: Chats, injector: Injector) -> in
         dsn,
         admin,
         tell=lambda what, done, _: looked_at.update({what: done}),
+        left_out=lambda why, parts, _: looked_at.update({f"replay left out, for {why}": parts}),
         defaults=settings_of(Sources({}, DEADLINES)),
     )
     report(injector.injected, injector.meddled, chats.outcomes, await figures(dsn), looked_at)

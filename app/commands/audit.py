@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -33,22 +33,33 @@ def audit(*, as_json: bool, **flags: str | None) -> int:
     sources = Sources(flags, os.environ)
     login, dsn = sources.login("admin"), sources.database_url()
     defaults = settings_of(sources)
-    ticker = Ticker()
+    ticker, left_out = Ticker(), list[LeftOut]()
 
     async def work() -> "list[Violation]":
         admin = await open_connection(login.url, **login.options())
         try:
-            return await find(dsn, admin, tell=ticker.tell, defaults=defaults)
+            return await find(
+                dsn, admin, tell=ticker.tell, left_out=lambda *one: left_out.append(LeftOut(*one)), defaults=defaults
+            )
         finally:
             ticker.clear()
             await admin.close()
 
     found = run(work())
     if as_json:
-        print_json({"ok": not found, "invariants": INVARIANTS, "violations": found})
+        document = {"ok": not found, "invariants": INVARIANTS, "violations": found}
+        print_json(document | {"left_out": [one._asdict() for one in left_out]})
     else:
-        _print(found)
+        _print(found, left_out)
     return 1 if found else 0
+
+
+class LeftOut(NamedTuple):
+    """What the replay could not play: why, and how many parts of how many, 0 when they were not counted."""
+
+    reason: str
+    parts: int
+    of: int
 
 
 class Ticker:
@@ -68,7 +79,7 @@ class Ticker:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
-def _print(found: "list[Violation]") -> None:
+def _print(found: "list[Violation]", left_out: list[LeftOut]) -> None:
     from workspaced.app.audit import INVARIANTS
     from workspaced.app.render import say
     from workspaced.app.tables import print_table
@@ -77,6 +88,9 @@ def _print(found: "list[Violation]") -> None:
     for name, text in INVARIANTS.items():
         word, colour = ("fail", "red") if name in broken else ("ok  ", "green")
         click.echo(f"{click.style(word, fg=colour)}  {name:<24}  {text}")
+    for one in left_out:
+        much = f"{one.parts:,} of {one.of:,} parts" if one.of else "all"
+        click.echo(f"not replayed: {much}; {one.reason}")
     if not found:
         return
     say()

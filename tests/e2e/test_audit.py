@@ -159,3 +159,16 @@ async def test_the_command(rested: Stack) -> None:
             "detail": "version 8, but 7 transitions from 1 to 7",
         }
     ]
+    assert document["left_out"] == [{"reason": "it moves", "parts": 1, "of": 3}]
+
+
+async def test_what_is_not_replayed(rested: Stack) -> None:
+    """It is told how much that is, and why: silence there is not a sign that all is well."""
+    cli = as_admin(rested)
+    await rested.sql("insert into workspaced.settings values ('workspace_ttl', '1h', now())")
+
+    lines = await asyncio.to_thread(cli.lines, "audit")
+    document = json.loads((await asyncio.to_thread(cli.run, "audit", "--json")).stdout)
+
+    assert lines[-1] == "not replayed: 3 of 3 parts; settings were changed since"
+    assert document["left_out"] == [{"reason": "settings were changed since", "parts": 3, "of": 3}]

@@ -189,6 +189,24 @@ async def test_a_provisioner_that_stalls(stack: Stack, moment: str) -> None:
         assert len(await stack.sql("select from workspaced.builds")) == 2
 
 
+async def test_a_provisioner_that_stays_stalled(stack: Stack) -> None:
+    """It is given its job once, though it had asked for more: whoever comes has not lost an attempt by that."""
+    await without_ours(stack)
+    chat = str(uuid4())
+
+    async with client(stack, "provisioner", "job_taken", "stall") as first:
+        await stack.create(chat)
+        await first.stalled()
+        while (queue := await stack.admin.jetstream().consumer_info("JOBS", "local")).num_waiting:
+            pass  # it has asked, and what it asked for runs out
+        assert queue.delivered
+        assert queue.delivered.consumer_seq == 1
+        async with client(stack, "provisioner"):
+            await get_ready(stack, chat)
+
+            await all_is_well(stack)
+
+
 @pytest.mark.parametrize("moment", AGENT)
 async def test_an_agent(stack: Stack, moment: str) -> None:
     """The process that follows it is the same agent, and the chat gets ready."""

@@ -4,10 +4,15 @@ import asyncio
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
+from tests.jobs import SAFETY_NET
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.run_loop import run_service
+from workspaced.bus import agent_client
 from workspaced.bus.agent_client import AgentClient
 from workspaced.bus.connection import open_connection
+from workspaced.bus.lasting_client import LastingClient
 
 
 async def break_connection(client: object) -> None:
@@ -55,11 +60,64 @@ def test_a_service(folder: Path) -> None:
     assert run_service(ends_while_away())
 
 
-async def test_agent(nats: NatsServer) -> None:
-    """An agent's own client."""
+class Forgetful(LastingClient):
+    """Its reconnection forgets the first cancel, as `asyncio.wait_for` does when it comes with a result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trying, self.told = asyncio.Event(), 0
+
+    async def _select_next_server(self) -> None:
+        if not self.is_reconnecting:
+            await super()._select_next_server()
+            return
+        self.trying.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            self.told += 1
+            if self.told > 1:
+                raise
+            raise OSError("refused") from None
+
+
+async def test_nothing_tries_to_connect_any_more(nats: NatsServer) -> None:
+    """A reconnection that was told to end in the moment in which its server answered."""
+    client = Forgetful()
+    await client.connect(nats.url, user="engine", password=nats.roles["engine"].password, reconnect_time_wait=0)
+    await break_connection(client)
+    await client.trying.wait()
+    await client.close()
+
+    assert client.is_closed
+    assert client.told == 2
+
+
+async def an_agent(nats: NatsServer) -> AgentClient:
+    """Connected; there is no stream, so nothing that it tells is ever stored."""
     role = nats.roles["agent"]
     agent = AgentClient(str(uuid4()), str(uuid4()), str(uuid4()))
     await agent.connect(nats.url, user="agent", password=role.password, inbox_prefix=role.inbox_prefix.encode())
+    return agent
+
+
+async def test_a_farewell(nats: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that is turned out while it says farewell goes at once: the server has announced its end."""
+    monkeypatch.setattr(agent_client, "FAREWELL_LIMIT", None)
+    agent = await an_agent(nats)
+    ending = asyncio.create_task(agent.close())
+    await asyncio.sleep(0)
+
+    await break_connection(agent._nc)  # noqa: SLF001  # as below
+    async with asyncio.timeout(SAFETY_NET):
+        await ending
+
+    assert agent.connection is None
+
+
+async def test_agent(nats: NatsServer) -> None:
+    """An agent's own client."""
+    agent = await an_agent(nats)
 
     await break_connection(agent._nc)  # noqa: SLF001  # nobody else can break it in this moment
     await agent.close()

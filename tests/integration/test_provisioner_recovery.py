@@ -70,7 +70,7 @@ async def test_redelivered_job_adopts_the_agent(engine: Engine, root: Path) -> N
 
 async def test_redelivered_job_carries_on_after_a_kill(engine: Engine, root: Path) -> None:
     """SIGKILL while the build script runs: the lease ends, the leftover script too, and the build is done again."""
-    build = "echo begun; test -e again || { touch again; sleep 1000; }"
+    build = "test -e again || { touch again; sleep 1000 & echo begun; wait; }"
     job = a_job(source={"startup_script": "true", "build_script": build})
     async with provisioner_process(engine, root) as first:
         await engine.send(job)
