@@ -73,7 +73,7 @@ async def check_replay(
     events = await _events(admin)
     parts = parts_of(records, events, acknowledged)
     changed_at = await rows.settings_changed_at()
-    last = {record.chat_id: record.version for record in records}
+    last = {record.chat_id: record.version for record in records if record.version}
     for done, part in enumerate(parts):
         if done % 100 == 0:
             tell("replay", done, len(parts))

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -45,8 +46,10 @@ RECOVERY_S = 300
 class PostgresServer:
     """A server with its data in `folder`/postgres; it may be started again after `stop` and `kill`. fsync is on."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, arguments: Sequence[str] = ()) -> None:
+        """`arguments` are more words for its command line, such as those that make it listen to a network."""
         folder = folder.absolute()
+        self._arguments = arguments
         self._data = folder / "postgres"
         self._sockets = _socket_folder(self._data)
         # SIGINT ends sessions and stops, SIGQUIT stops as a crash would.
@@ -89,6 +92,7 @@ class PostgresServer:
                 self._sockets,
                 "-c",
                 "unix_socket_permissions=0700",
+                *self._arguments,
             ],
             env=os.environ | {"LC_ALL": "C"},
             user=user,

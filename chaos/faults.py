@@ -8,7 +8,8 @@ from collections import Counter
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from plan import Fault
+from network import Apart
+from plan import CUT, Fault
 from processes import Program
 
 from workspaced.app.embedded import Servers
@@ -27,6 +28,8 @@ class Injector:
         self._kicker: Client
         """The auth callout's user: it alone may have connections dropped."""
         self.injected: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
+        """What cannot be done here."""
         self.meddled: Counter[str] = Counter()
 
     async def start(self) -> None:
@@ -51,6 +54,9 @@ class Injector:
 
     async def _inject(self, fault: Fault) -> None:
         who, _, what = fault.kind.partition(" ")
+        if CUT in fault.kind and not isinstance(self._programs[who][0].place, Apart):
+            self.left_out[fault.kind] += 1
+            return
         self.injected[fault.kind] += 1
         match who:
             case "messages":
@@ -66,7 +72,10 @@ class Injector:
 
     async def _program(self, programs: list[Program], what: str, fault: Fault) -> None:
         program = programs[fault.target % len(programs)]
-        if what.startswith("killed"):
+        if isinstance(program.place, Apart) and CUT in fault.kind:
+            async with program.place.cut(fault.kind.partition(CUT)[2]):
+                await asyncio.sleep(fault.lasts)
+        elif what.startswith("killed"):
             await program.kill()
             await asyncio.sleep(fault.lasts)
             if not program.lives:

@@ -19,8 +19,18 @@ KINDS: Final = {
     "messages doubled": 6,
     "messages delayed": 6,
     "connection kicked": 4,
+    "engine cut from nats": 5,
+    "engine cut from postgres": 5,
+    "callout cut from nats": 2,
+    "provisioner cut from nats": 3,
+    "agents cut from nats": 2,
 }
 """With how often one is chosen, relative to the others."""
+
+CUT: Final = " cut from "
+LONGEST: Final = 4.0
+LONGEST_CUT: Final = 40.0
+"""Seconds. TCP mends what is short; a link that is cut for longer than 30 s is given up by both of its ends."""
 
 FIRST: Final = 2.0
 """Seconds without a fault at the beginning."""
@@ -45,4 +55,5 @@ def schedule(seed: int, seconds: float, a_minute: float) -> list[Fault]:
         if at >= seconds:
             return faults
         (kind,) = chance.choices(list(KINDS), list(KINDS.values()))
-        faults.append(Fault(at, kind, chance.uniform(0.3, 4.0), chance.randrange(1_000_000)))
+        lasts = chance.uniform(0.3, LONGEST_CUT if CUT in kind else LONGEST)
+        faults.append(Fault(at, kind, lasts, chance.randrange(1_000_000)))

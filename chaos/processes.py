@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from network import Place
+
 RESTART_AFTER = 0.5
 HERE = Path(__file__).parent
 
@@ -21,6 +23,7 @@ class Program:
 
     name: str
     command: list[str]
+    place: Place = field(default_factory=Place)
     given: Mapping[str, object] | None = None
     """Written to its stdin as one line of JSON; it answers `up`."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -31,6 +34,7 @@ class Program:
         """Start it, and wait for `up` where it says so."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
+                *self.place.entry,
                 *self.command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE if self.given is not None else log,

@@ -5,12 +5,12 @@
 
 import argparse
 import asyncio
+import itertools
 import shutil
 import sys
 import tempfile
 import time
 import uuid
-from collections import Counter
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from chats import Chats
 from faults import Injector
 from fleet import DEADLINES, admin_login, programs
 from nats.aio.client import Client
+from network import Apart, Place, move_apart, reachable
 from plan import schedule
 
 from workspaced.app.audit import audit
@@ -66,19 +67,25 @@ async def prepare(servers: Servers, client: Client) -> None:
     await jetstream.ensure(client, ("chaos",), limits)
 
 
-async def chaos(seconds: float, seed: int, count: int, engines: int, a_minute: float) -> int:
-    """One run; the number of violations."""
+async def chaos(seconds: float, seed: int, count: int, engines: int, a_minute: float, *, apart: bool) -> int:
+    """One run; the number of violations. `apart`: this process is in a network namespace of its own."""
     faults = schedule(seed, seconds, a_minute)
     folder = Path(tempfile.mkdtemp(prefix="workspaced-chaos-"))
     folder.chmod(0o755)  # noqa: ASYNC240 - once, before anything runs; Postgres is not root and must get through
     async with AsyncExitStack() as stack:
-        servers = await stack.enter_async_context(embedded_servers(folder / "stack"))
+        servers = await start_servers(stack, folder / "stack", apart=apart)
         login = admin_login(servers)
         admin = await open_connection(servers.nats.url, **login)
         stack.push_async_callback(admin.close)
         await prepare(servers, admin)
-        fleet = programs(servers, folder, seed, engines)
+        places = (
+            Apart(servers, number) if apart else Place(servers.nats.url, servers.postgres.dsn)
+            for number in itertools.count()
+        )
+        fleet = programs(servers, places, folder, seed, engines)
         for program in (program for kind in fleet.values() for program in kind):
+            await program.place.open()
+            stack.push_async_callback(program.place.close)
             await program.start()
             stack.push_async_callback(program.kill)
             keeper = asyncio.create_task(program.keep())
@@ -101,6 +108,16 @@ async def chaos(seconds: float, seed: int, count: int, engines: int, a_minute: f
     return violations
 
 
+async def start_servers(stack: AsyncExitStack, folder: Path, *, apart: bool) -> Servers:
+    """Both servers, which answer; ended with `stack`."""
+    if not apart:
+        return await stack.enter_async_context(embedded_servers(folder))
+    servers = reachable(folder)
+    await stack.enter_async_context(servers.nats)
+    await stack.enter_async_context(servers.postgres)
+    return servers
+
+
 async def first_chats(client: WorkspacedClient, seed: int, count: int) -> Chats:
     """The chats, and the template that they ask for."""
     organization = str(uuid.UUID(int=seed, version=4))
@@ -119,7 +136,16 @@ async def judge(dsn: str, admin: Client, chats: Chats, injector: Injector) -> in
         left_out=lambda why, parts, _: looked_at.update({f"replay left out, for {why}": parts}),
         defaults=settings_of(Sources({}, DEADLINES)),
     )
-    report(injector.injected, injector.meddled, chats.outcomes, await figures(dsn), looked_at)
+    report(
+        {
+            "faults injected": injector.injected,
+            "faults left out": injector.left_out,
+            "messages": injector.meddled,
+            "wishes": chats.outcomes,
+            "rows": await figures(dsn),
+            "audited": looked_at,
+        }
+    )
     for violation in found:
         say(f"VIOLATION {violation}")
     if not rested:
@@ -146,18 +172,9 @@ async def figures(dsn: str) -> dict[str, int]:
     return counted
 
 
-def report(
-    faults: Counter[str], meddled: Counter[str], outcomes: Counter[str], rows: dict[str, int], looked_at: dict[str, int]
-) -> None:
+def report(titled: dict[str, dict[str, int]]) -> None:
     """The table at the end."""
-    titled: tuple[tuple[str, dict[str, int]], ...] = (
-        ("faults injected", faults),
-        ("messages", meddled),
-        ("wishes", outcomes),
-        ("rows", rows),
-        ("audited", looked_at),
-    )
-    for title, counted in titled:
+    for title, counted in titled.items():
         say(f"\n{title}")
         for name, times in sorted(counted.items()):
             say(f"  {times:7d}  {name}")
@@ -172,5 +189,7 @@ if __name__ == "__main__":
     parser.add_argument("--engines", type=int, default=3)
     parser.add_argument("--faults-a-minute", type=float, default=25)
     chosen = parser.parse_args()
-    run = chaos(chosen.seconds, chosen.seed, chosen.chats, chosen.engines, chosen.faults_a_minute)
+    if refused := move_apart():
+        say(f"no network namespaces here, so no link is cut: {refused}")
+    run = chaos(chosen.seconds, chosen.seed, chosen.chats, chosen.engines, chosen.faults_a_minute, apart=not refused)
     sys.exit(min(1, asyncio.run(run)))

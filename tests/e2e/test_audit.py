@@ -46,6 +46,20 @@ async def test_a_place_at_rest(rested: Stack) -> None:
     assert list(dict.fromkeys(looked_at)) == ["pushes", "rows", "deadlines", "limits", "replay", "facts"]
 
 
+async def test_a_command_that_changed_nothing(stack: Stack) -> None:
+    """It is the last word on its chat, which rests all the same: the chat is played, and nothing is left out."""
+    engine = await stack.engine()
+    await stack.ready(READY)
+    assert (await stack.create(READY)).outcome == "exists"
+    await stack.stop(engine)
+    looked_at: list[str] = []
+
+    found = await audit(stack.dsn, stack.admin, tell=lambda what, _done, _total: looked_at.append(what))
+
+    assert found == []
+    assert list(dict.fromkeys(looked_at)) == ["pushes", "rows", "deadlines", "limits", "replay", "facts"]
+
+
 async def test_a_place_with_nothing_in_it(stack: Stack) -> None:
     """All is well there too."""
     assert await found_in(stack) == []
