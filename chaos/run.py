@@ -46,18 +46,29 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-async def settle(dsn: str) -> bool:
-    """Wait until no chat waits and no build is unfinished; false when that takes too long."""
+async def settle(dsn: str, admin: Client) -> bool:
+    """Wait until no chat waits, no build is unfinished and no input is in hand; false when that takes too long.
+
+    What is in hand the audit would leave alone.
+    """
     until = time.monotonic() + QUIET_LIMIT
     connection = await asyncpg.connect(dsn)
     try:
         while time.monotonic() < until:
-            if await connection.fetchval(UNSETTLED) == 0:
+            if await connection.fetchval(UNSETTLED) == 0 and await in_hand(admin) == 0:
                 return True
             await asyncio.sleep(1)
         return False
     finally:
         await connection.close()
+
+
+async def in_hand(admin: Client) -> int:
+    """How many inputs are not acknowledged."""
+    consumers = [
+        await admin.jetstream().consumer_info(name, streams.ENGINE) for name in (streams.EVENTS, streams.TIMERS)
+    ]
+    return sum((consumer.num_pending or 0) + (consumer.num_ack_pending or 0) for consumer in consumers)
 
 
 async def prepare(servers: Servers, client: Client) -> None:
@@ -127,7 +138,7 @@ async def first_chats(client: WorkspacedClient, seed: int, count: int) -> Chats:
 
 async def judge(dsn: str, admin: Client, chats: Chats, injector: Injector) -> int:
     """Once everything is at rest: the audit, and the table; how many violations there are."""
-    rested = await settle(dsn)
+    rested = await settle(dsn, admin)
     looked_at: dict[str, int] = {}
     found = await audit(
         dsn,
