@@ -99,7 +99,7 @@ def callout_config(
 def stream_limits(sources: Sources) -> Limits:
     """What streams and consumers are made with."""
     chosen = _of(sources, [each.name for each in STREAMS])
-    for stream in ("events", "logs", "chats"):
+    for stream in ("events", "logs", "chats", "dead"):
         chosen[f"{stream}_bytes"] = chosen.pop(f"{stream}_mib") * MIB or -1
     return Limits(replicas=int(chosen.pop("stream_replicas")), **chosen)
 

@@ -186,6 +186,7 @@ STREAMS: Final = (
     Variable("events_mib", 0, "MiB that events may take; beyond, reports and commands wait; 0: no limit", "migrate", 0),
     Variable("logs_mib", 0, "MiB that build logs may take, the oldest go; 0: no limit", "migrate", 0),
     Variable("chats_mib", 0, "MiB that announcements may take, the oldest go; 0: no limit", "migrate", 0),
+    Variable("dead_mib", 0, "MiB that messages nobody could use may take, the oldest go; 0: no limit", "migrate", 0),
     Variable("ack_wait", _s(seconds=30), "after it another engine takes over what a dead one held", "migrate", 20_000),
     Variable("max_ack_pending", 10_000, "inputs that all engines together may hold", "migrate"),
     Variable("job_lease", _s(seconds=30), "after it another provisioner takes over what a dead one held", "migrate"),

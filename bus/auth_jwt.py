@@ -15,8 +15,6 @@ from workspaced.fsm.values import Connection
 
 ACCOUNT: Final = "AGENTS"
 """The account of nats.conf in which agents are."""
-MOST_SUBSCRIPTIONS: Final = 100
-LARGEST_PAYLOAD: Final = 256 * 1024
 ANSWER_TTL: Final = timedelta(minutes=1)
 """How long an agent may take to answer a request."""
 
@@ -80,9 +78,7 @@ def agent_permissions(workspace_id: str, agent_id: str) -> dict[str, Any]:
         "pub": {"allow": [*told, "$SYS.REQ.USER.INFO"]},
         "sub": {"allow": heard},
         "resp": {"max": 1, "ttl": ANSWER_TTL // timedelta(microseconds=1) * 1000},
-        "subs": MOST_SUBSCRIPTIONS,
-        "data": -1,
-        "payload": LARGEST_PAYLOAD,
+        **dict.fromkeys(("subs", "data", "payload"), -1),  # NATS heeds those of the account alone: see nats.conf
     }
 
 

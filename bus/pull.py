@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from workspaced.bus.headers import PENDING, STATUS, status_of
+from workspaced.bus.headers import DESCRIPTION, PENDING, STATUS, status_of
 from workspaced.bus.stored import Stored, from_delivery
 from workspaced.fsm.errors import Unavailable
 
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
 
 CAP: Final = 256
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""Of one request. What the server has for a connection may not exceed its `max_pending`, 64 MiB, or it drops that
+connection, and again after each reconnect: with the largest messages that there may be, two batches would."""
 HEARTBEAT: Final = timedelta(seconds=2)
+_SPENT: Final = frozenset({"Message Size Exceeds MaxBytes", "Batch Completed"})
+"""A request has brought as many bytes as it may, or as many messages and fewer bytes."""
 _EXPIRES: Final = timedelta(seconds=30)
 _MISSED: Final = 2.5
 """Heartbeats without a word before the requests count as lost."""
@@ -50,6 +55,7 @@ class Pull:
         self._body = json.dumps(
             {
                 "batch": cap,
+                "max_bytes": MOST_BYTES,
                 "expires": int(_EXPIRES.total_seconds() * 1e9),
                 "idle_heartbeat": int(heartbeat.total_seconds() * 1e9),
             }
@@ -153,6 +159,9 @@ class Pull:
             case "408":  # this request ran out: what it did not bring is free again
                 self._credit = max(0, self._credit - int(headers.get(PENDING, self._cap)))
                 await self._ask()
+            case "409" if headers.get(DESCRIPTION) in _SPENT:  # whoever takes what it brought asks for more
+                self._credit = max(0, self._credit - int(headers.get(PENDING, 0)))
+                self._woken.set()
             case _:  # asking at once would spin
                 self._begin_anew()
                 self._fault = Unavailable(

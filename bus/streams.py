@@ -48,6 +48,7 @@ class Limits(Struct, frozen=True):
     events_bytes: int = -1
     logs_bytes: int = -1
     chats_bytes: int = -1
+    dead_bytes: int = -1
     ack_wait: timedelta = timedelta(seconds=30)
     """How long an engine may hold an input: the time until another engine takes over from a dead one."""
     max_ack_pending: int = 10_000
@@ -84,7 +85,7 @@ def stream_definitions(limits: Limits) -> list[dict[str, Any]]:
             "max_bytes": limits.chats_bytes,
             "allow_direct": True,
         },
-        DEAD: {"max_age": _ns(limits.dead_age), "allow_direct": True},
+        DEAD: {"max_age": _ns(limits.dead_age), "max_bytes": limits.dead_bytes, "allow_direct": True},
     }
     return [
         {"name": name, "subjects": list(of), "retention": "limits"} | shared | special[name]

@@ -20,6 +20,7 @@ from nats.errors import Error as NatsError
 
 from workspaced.bus.jetstream import request
 from workspaced.bus.look_up import next_of, stream_state
+from workspaced.bus.pull import MOST_BYTES
 from workspaced.bus.stored import Stored, from_delivery
 from workspaced.fsm.errors import Unavailable
 
@@ -72,18 +73,18 @@ async def headers_of(admin: Client, stream: str, *, bodies: bool = False) -> Asy
 
 
 class _Pages:
-    """What a consumer has, `size` at a time. Its messages come to a callback: an iterator wakes up for each of them."""
+    """What a consumer has, by page. Its messages come to a callback: an iterator wakes up for each of them."""
 
     def __init__(self, admin: Client, consumer: str, size: int) -> None:
         self._admin, self._consumer, self._inbox, self._size = admin, consumer, admin.new_inbox(), size
         self._page: list[Stored] = []
-        self._wanted = 0
+        self._wanted = self._asked = 0
         self._whole = asyncio.Event()
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
         self._subscription = await self._admin.subscribe(
-            self._inbox, cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
+            f"{self._inbox}.*", cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
 
     async def stop(self) -> None:
@@ -92,7 +93,7 @@ class _Pages:
 
     async def next(self) -> list[Stored]:
         """The next page; empty when the consumer sees no more. Raises Unavailable."""
-        return await self._ask({"batch": self._size, "no_wait": True})
+        return await self._ask({"batch": self._size, "max_bytes": MOST_BYTES, "no_wait": True})
 
     async def awaited(self) -> list[Stored]:
         """A page of one message that must come, for the stream's leader has it. Raises Unavailable."""
@@ -103,10 +104,12 @@ class _Pages:
 
     async def _ask(self, wish: dict[str, int]) -> list[Stored]:
         self._page, self._wanted = [], wish["batch"]
+        self._asked += 1
         self._whole.clear()
         try:
             wanted = json.dumps(wish).encode()
-            await self._admin.publish(f"$JS.API.CONSUMER.MSG.NEXT.{self._consumer}", wanted, reply=self._inbox)
+            subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._consumer}"
+            await self._admin.publish(subject, wanted, reply=f"{self._inbox}.{self._asked}")
             async with asyncio.timeout(PAGE_LIMIT.total_seconds()):
                 await self._whole.wait()
         except (TimeoutError, NatsError, OSError) as error:
@@ -114,8 +117,9 @@ class _Pages:
         return self._page
 
     async def _on_message(self, message: Msg) -> None:
-        if not message.reply:  # a status: there is no more
-            self._whole.set()
+        if not message.reply:  # a status: there is no more, or the page has as many bytes as it may
+            if message.subject == f"{self._inbox}.{self._asked}":
+                self._whole.set()
             return
         self._page.append(from_delivery(message))
         if len(self._page) == self._wanted:

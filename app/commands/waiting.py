@@ -83,7 +83,8 @@ async def _send(asked: Asked) -> Reply:
         if reply.outcome != "queued":
             return reply
     raise Unavailable(
-        f"the store is away; the command is kept and will be done: ask again with --request-id {request_id}"
+        "it is not decided yet, for the store is away or much has come at once; it is kept and will be done: "
+        f"ask again with --request-id {request_id}"
     )
 
 

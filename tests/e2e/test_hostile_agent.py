@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from nats.aio.msg import Msg
 
 from tests.e2e.hostile import Secretive, a_callout, all_stored, come_in
@@ -158,3 +159,28 @@ async def test_turned_out_is_out(stack: Stack) -> None:
         await hostile.dropped()
 
     assert hostile.connection.is_closed
+
+
+@pytest.mark.parametrize("beyond", ["subscriptions", "payload"])
+async def test_a_hostile_agent_has_limits(stack: Stack, beyond: str) -> None:
+    """A hundred subscriptions and 256 KiB a message: one more ends its connection, and nobody else's."""
+    await stack.engine()
+    async with a_callout(stack):
+        _, victim = await ready_by_secret(stack)
+        _, hostile = await ready_by_secret(stack)
+        own, inbox = f"ws.event.{hostile.job['workspace']['id']}.agent.{hostile.id}.lifecycle", f"_INBOX_{hostile.id}"
+        had = len(hostile.connection._subs)  # noqa: SLF001  # counted by nobody else
+        for number in range(100 - had):
+            await hostile.connection.subscribe(f"{inbox}.{number}")
+        await hostile.connection.publish(own, b"x" * 256 * 1024)
+        await stack.connect.refusals(hostile.connection)
+        assert hostile.connection.is_connected
+        if beyond == "subscriptions":
+            await hostile.connection.subscribe(f"{inbox}.more")
+        else:
+            await hostile.connection.publish(own, b"x" * (256 * 1024 + 1))
+
+        await hostile.dropped()
+        await stack.connect.refusals(victim.connection)
+
+    assert victim.connection.is_connected

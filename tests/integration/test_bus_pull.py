@@ -11,14 +11,17 @@ from tests.bus_messages import WORKSPACE, an_id
 from tests.servers import Connections
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.bus import jetstream, streams, subjects
+from workspaced.bus.codec import MAX_BODY
 from workspaced.bus.connection import flush
 from workspaced.bus.publish import Message, Publisher, with_id
-from workspaced.bus.pull import Intake, ack, nak, term
+from workspaced.bus.pull import MOST_BYTES, Intake, ack, nak, term
 from workspaced.bus.streams import Limits
 from workspaced.fsm.errors import Unavailable
 
 CONSUMERS = [(streams.EVENTS, streams.ENGINE), (streams.TIMERS, streams.ENGINE)]
 Send = Callable[..., Awaitable[None]]
+LARGE = 300
+"""Messages that together are more than a server has for one connection, 64 MiB."""
 
 
 @pytest.fixture
@@ -90,6 +93,29 @@ async def test_many_under_load(intake: Intake, send: Send) -> None:
 
     assert bodies == list(range(100))
     assert max(sizes) == 16
+
+
+async def test_large_messages(engine: Client, admin: Client) -> None:
+    """What is on its way is bounded in bytes, or the server drops the connection; it comes in order and once."""
+    intake = Intake(engine, CONSUMERS)
+    body = b"x" * (MAX_BODY - 1000)
+    for number in range(LARGE):
+        await admin.jetstream().publish(subjects.build_created(WORKSPACE), b"%d " % number + body)
+    numbers: list[int] = []
+    sizes: list[int] = []
+
+    await intake.start()
+    while len(numbers) < LARGE:
+        batch = await intake.take()
+        await flush(engine)  # until then nothing is taken of what was asked for
+        numbers += [int(stored.body.partition(b" ")[0]) for stored in batch]
+        sizes.append(sum(len(stored.body) for stored in batch))
+        await ack(engine, batch)
+    await intake.stop()
+
+    assert numbers == list(range(LARGE))
+    assert max(sizes) <= 3 * MOST_BYTES
+    assert not any(pull.silent for pull in intake.pulls)
 
 
 async def test_both_streams_in_one_batch(intake: Intake, send: Send, admin: Client) -> None:

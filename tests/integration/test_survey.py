@@ -9,8 +9,10 @@ from nats.aio.client import Client
 from tests.bus_messages import CHAT
 from tests.servers import Connections
 from workspaced.bus import jetstream, streams, subjects, survey
+from workspaced.bus.codec import MAX_BODY
 from workspaced.bus.look_up import Found, StreamState, remove, stream_state
 from workspaced.bus.publish import Message, Publisher
+from workspaced.bus.pull import MOST_BYTES
 from workspaced.fsm.errors import Unavailable
 
 
@@ -33,6 +35,19 @@ async def read(admin: Client) -> list[int]:
     """The sequences of all that CHATS holds."""
     async with aclosing(survey.headers_of(admin, streams.CHATS)) as pages:
         return [stored.sequence async for page in pages for stored in page]
+
+
+async def test_large_messages(engine: Publisher, connect: Connections) -> None:
+    """A page is bounded in bytes: what the server has for a connection may not exceed 64 MiB, or it drops that."""
+    for _ in range(20):
+        await engine.publish([Message(subjects.chat(CHAT, "ready"), b"x" * MAX_BODY) for _ in range(15)])
+    admin = await connect("admin")
+
+    async with aclosing(survey.headers_of(admin, streams.CHATS, bodies=True)) as pages:
+        sizes = [(len(page), sum(len(stored.body) for stored in page)) async for page in pages]
+
+    assert sum(count for count, _ in sizes) == 302
+    assert max(size for _, size in sizes) <= MOST_BYTES
 
 
 @pytest.fixture

@@ -172,9 +172,10 @@ def test_streams_and_provisioner_take_theirs(tmp_path: Path) -> None:
 
 def test_streams_are_limited_in_mebibytes() -> None:
     """JetStream takes bytes, and -1 for no limit."""
-    limits = stream_limits(Sources({"chats_mib": "2"}, SERVERS | {"WORKSPACED_LOGS_MIB": "1"}))
+    limits = stream_limits(Sources({"chats_mib": "2", "dead_mib": "3"}, SERVERS | {"WORKSPACED_LOGS_MIB": "1"}))
 
-    assert (limits.events_bytes, limits.logs_bytes, limits.chats_bytes) == (-1, 1_048_576, 2_097_152)
+    found = (limits.events_bytes, limits.logs_bytes, limits.chats_bytes, limits.dead_bytes)
+    assert found == (-1, 1_048_576, 2_097_152, 3_145_728)
 
 
 def test_every_default_is_a_value_it_would_take() -> None:
