@@ -1,6 +1,9 @@
 """Odd values in a create on the real servers: taken as what they are, or refused by name; nothing is lost or made."""
 
 import json
+import sys
+import unicodedata
+from collections import defaultdict
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +31,21 @@ ODD = {
     "hyphens": "--a--b--",
     "long": "x" * 10_000,
 }
+
+
+def of_every_class() -> dict[str, str]:
+    """For each of Unicode's classes its first, its middle and its last character, between letters.
+
+    Halves of pairs (Cs) are no text at all and have their own test, and so has NUL.
+    """
+    classes: dict[str, list[str]] = defaultdict(list)
+    for number in range(1, sys.maxunicode + 1):
+        classes[unicodedata.category(chr(number))].append(chr(number))
+    del classes["Cs"]
+    return {f"class {name}": f"a{had[0]}b{had[len(had) // 2]}c{had[-1]}d" for name, had in sorted(classes.items())}
+
+
+ODD |= of_every_class()
 
 
 async def test_a_name_of_any_characters(stack: Stack, subtests: pytest.Subtests) -> None:

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from nats.aio.msg import Msg
 
+from tests.e2e.daemon import Asked
 from tests.e2e.provisioner import Agent, an_agent, now
 from tests.e2e.stack import LIMIT, ORGANIZATION
 from tests.e2e.tool_user import ToolUser
@@ -32,29 +33,6 @@ async def answer(agent: Agent, build_id: str | None = None) -> None:
     await flush(agent.connection)
 
 
-class Asked:
-    """Every request on `ws.api.>`, by verb."""
-
-    def __init__(self, user: ToolUser) -> None:
-        self._user = user
-        self._heard: list[str] = []
-
-    async def start(self) -> None:
-        """Hear them from now on."""
-        await self._user.stack.admin.subscribe("ws.api.>", cb=self._on_message)
-        await flush(self._user.stack.admin)
-
-    async def verbs(self) -> list[str]:
-        """What was asked since the last time."""
-        await self._user.client.connection.flush()  # the server has all that was published
-        await self._user.stack.admin.flush()  # and has passed it on
-        heard, self._heard = self._heard, []
-        return heard
-
-    async def _on_message(self, message: Msg) -> None:
-        self._heard.append(message.subject.removeprefix("ws.api."))
-
-
 @pytest.fixture
 async def dialer(user: ToolUser) -> AsyncIterator[Dialer[Pong]]:
     """Over the same client as the tools, with a real clock and short limits."""
@@ -67,7 +45,7 @@ async def dialer(user: ToolUser) -> AsyncIterator[Dialer[Pong]]:
 @pytest.fixture
 async def asked(user: ToolUser) -> Asked:
     """Counts from the start of the test."""
-    asked = Asked(user)
+    asked = Asked(user.stack)
     await asked.start()
     return asked
 
@@ -83,19 +61,19 @@ async def test_steady_state(user: ToolUser, dialer: Dialer[Pong], asked: Asked) 
     """One request for the first use; none for the hundred dials after it, kept connection or not."""
     await user.stack.engine()
     agent = await ready(user)
-    await asked.verbs()
+    await asked.verbs(user.client)
     with await dialer.dial(user.chat_id) as first:
         pong = first.connection
 
     assert (pong.agent_id, pong.build_id, pong.lifecycle) == (agent.id, agent.job["build_id"], "ready")
-    assert await asked.verbs() == ["get"]
+    assert await asked.verbs(user.client) == ["get"]
 
     for _ in range(100):
         dialer.drop(user.chat_id)
         (await dialer.dial(user.chat_id)).give_back()
         (await dialer.dial(user.chat_id)).give_back()
 
-    assert await asked.verbs() == []
+    assert await asked.verbs(user.client) == []
 
 
 async def test_dead_agent_is_reported_and_comes_back(user: ToolUser, dialer: Dialer[Pong], asked: Asked) -> None:
@@ -106,7 +84,10 @@ async def test_dead_agent_is_reported_and_comes_back(user: ToolUser, dialer: Dia
         await dialer.dial(user.chat_id)
     await user.seen(State.CONNECTING)
 
-    assert [verb for verb in await asked.verbs() if verb in {"get", "unreachable"}][-2:] == ["get", "unreachable"]
+    assert [verb for verb in await asked.verbs(user.client) if verb in {"get", "unreachable"}][-2:] == [
+        "get",
+        "unreachable",
+    ]
 
     await answer(agent)
     await agent.get_ready()
