@@ -16,7 +16,8 @@ def attach(world: World, chat: Chat, facts: Facts | None, command: Attach, tenan
     if (command.workspace_id is None) == (command.from_chat_id is None):
         raise BadRequest("name either workspace_id or from_chat_id", field="workspace_id")
     if command.from_chat_id is not None:
-        return _as_child(world, chat, facts, command.from_chat_id, tenant)
+        parent = _parent(world, command.from_chat_id, command.actor_id, tenant)
+        return _as_child(world, chat, facts, parent)
     target = world.facts.get(command.workspace_id or "")
     if (
         target is None
@@ -36,10 +37,20 @@ def attach(world: World, chat: Chat, facts: Facts | None, command: Attach, tenan
     return _bind(chat, facts, target)
 
 
-def _as_child(world: World, chat: Chat, facts: Facts | None, parent_id: str, tenant: str | None) -> Plan:
+def _parent(world: World, parent_id: str, actor_id: str | None, tenant: str | None) -> Chat:
+    """Somebody else's is answered like one that is not there."""
     parent = world.chats.get(parent_id)
-    if parent is None or parent.version == 0 or (tenant is not None and parent.organization_id != tenant):
+    if (
+        parent is None
+        or parent.version == 0
+        or actor_id not in {None, parent.owner_id}
+        or (tenant is not None and parent.organization_id != tenant)
+    ):
         raise NotFound("parent chat is not known", code="parent_not_found", field="from_chat_id")
+    return parent
+
+
+def _as_child(world: World, chat: Chat, facts: Facts | None, parent: Chat) -> Plan:
     child = replace(
         chat,
         parent_chat_id=parent.id,

@@ -7,9 +7,11 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from nats.errors import Error as NatsError
 
 from tests.e2e.cluster import SIZE, NatsCluster, OneOf
 from tests.e2e.crew import Crew
+from tests.e2e.provisioner import Provisioner
 from tests.e2e.stack import LIMIT, Stack
 from tests.servers import Connections, remove_streams, running
 from workspaced.app.audit import audit
@@ -119,3 +121,48 @@ async def test_without_a_majority(cluster: NatsCluster, stack: Stack) -> None:
     async with asyncio.timeout(SAFETY.total_seconds()):
         while (await stack.page(engine, "/readyz"))[0] != 200:
             pass
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+async def test_an_agent_dies_together_with_its_server(cluster: NatsCluster, stack: Stack, victim: int) -> None:
+    """Nobody announces it, and it never tells of itself again: the others' connections are known, and its grace runs.
+
+    The engine is at the same server or at another one. The server that comes back is another one.
+    """
+    await stack.engine(at=cluster.servers[0].url, agent_inactive_grace=SOON)
+    agents, others = Connections(OneOf(cluster, victim)), Connections(OneOf(cluster, (victim + 1) % SIZE))
+    doomed, sound = [await ready(stack, connections) for connections in (agents, others)]
+
+    await cluster.servers[victim].kill()
+    failed = await stack.client.wait_until(doomed, {State.FAILED}, SAFETY)
+    await cluster.servers[victim].start()
+    await answered(lambda: check(stack.admin))
+    await stack.decided()
+
+    assert failed.failure
+    assert failed.failure.code == "agent_disconnected"
+    assert (await stack.client.get(sound)).state is State.READY
+    assert await audit(stack.dsn, stack.admin) == []
+    for connections in (agents, others):
+        await connections.close()
+
+
+async def ready(stack: Stack, agents: Connections) -> str:
+    """A chat whose agent never tells anything again, even if it comes back elsewhere."""
+    provisioner = await Provisioner(await stack.connect("provisioner"), agents).start()
+    async with asyncio.timeout(SAFETY.total_seconds()):
+        while not await waiting(stack):  # a request that finds no leader is lost
+            await provisioner.ask()
+    chat = str(uuid4())
+    await until_accepted(stack, chat)
+    await provisioner.bring_up(await provisioner.job())
+    await stack.client.wait_until(chat, {State.READY}, SAFETY)
+    await provisioner.connection.close()
+    return chat
+
+
+async def waiting(stack: Stack) -> bool:
+    """Whether the queue of jobs has a request."""
+    with suppress(NatsError):
+        return bool((await stack.admin.jetstream().consumer_info("JOBS", "local")).num_waiting)
+    return False

@@ -164,14 +164,14 @@ async def test_refused(stack: Stack, subtests: pytest.Subtests) -> None:
     here, gone = (await to(scene, "workspace_id"))["workspace_id"], (await to(deleted, "workspace_id"))["workspace_id"]
     not_found = (400, "workspace_not_found", "workspace_id", NOT_FOUND, True)
     either = (400, "bad_request", "workspace_id", "name either workspace_id or from_chat_id", True)
+    no_parent = (404, "parent_not_found", "from_chat_id", "parent chat is not known", True)
+    eve = Owner(str(uuid4()), "eve")
     rows: dict[str, tuple[dict[str, Any], tuple[object, ...]]] = {
-        "unknown parent": (
-            {"from_chat_id": str(uuid4())},
-            (404, "parent_not_found", "from_chat_id", "parent chat is not known", True),
-        ),
+        "unknown parent": ({"from_chat_id": str(uuid4())}, no_parent),
+        "a stranger's parent": ({"from_chat_id": scene.chat_id, "owner": eve, "actor_id": eve.id}, no_parent),
         "unknown workspace": ({"workspace_id": str(uuid4())}, not_found),
         "deleted": ({"workspace_id": gone, "owner": deleted.owner}, not_found),
-        "a stranger": ({"workspace_id": here, "owner": Owner(str(uuid4()), "eve")}, not_found),
+        "a stranger": ({"workspace_id": here, "owner": eve}, not_found),
         "another organization": (
             {"workspace_id": here, "organization_id": str(uuid4())},
             (

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,11 @@ def test_a_child_lives_by_its_workspace() -> None:
     [
         ({"from_chat_id": an_id(4711)}, (404, "parent_not_found", "from_chat_id"), "parent chat is not known"),
         (
+            {"from_chat_id": CHAT, "owner": Owner(STRANGER, "eve"), "actor_id": STRANGER},
+            (404, "parent_not_found", "from_chat_id"),
+            "parent chat is not known",
+        ),
+        (
             {"workspace_id": an_id(4711)},
             (400, "workspace_not_found", "workspace_id"),
             "Workspace not found or you do not have access to this resource",
@@ -117,8 +123,8 @@ def test_a_child_lives_by_its_workspace() -> None:
         ({"workspace_id": an_id(1), "from_chat_id": CHAT}, (400, "bad_request", "workspace_id"), None),
     ],
 )
-def test_what_is_refused(fields: dict[str, str], code: tuple[int, str, str], text: str | None) -> None:
-    """An unknown parent, an unknown workspace, and both or neither."""
+def test_what_is_refused(fields: dict[str, Any], code: tuple[int, str, str], text: str | None) -> None:
+    """An unknown or a stranger's parent, an unknown workspace, and both or neither."""
     stage = a_second_chat_beside("ready")
 
     answer = stage.attach(**fields).answer
