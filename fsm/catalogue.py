@@ -1,6 +1,5 @@
 """Whether a template may be put into the catalogue (domain.md section 5)."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,6 +9,7 @@ from workspaced.fsm.durations import parse_duration
 from workspaced.fsm.errors import BadRequest, Validation
 from workspaced.fsm.names import name_fault
 from workspaced.fsm.parameters import fault
+from workspaced.fsm.pattern import pattern_fault
 from workspaced.fsm.template import Parameter, Template
 
 
@@ -86,11 +86,8 @@ def _parameter_faults(rule: Parameter) -> Iterator[Validation]:
 
 
 def _rule_faults(rule: Parameter) -> Iterator[str]:
-    if rule.validation_regex is not None:
-        try:
-            re.compile(rule.validation_regex)
-        except (re.error, RecursionError, OverflowError) as error:
-            yield f"validation_regex does not compile: {error}"
+    if rule.validation_regex is not None and (reason := pattern_fault(rule.validation_regex)):
+        yield f"validation_regex does not compile: {reason}"
     low, high = rule.validation_min, rule.validation_max
     if low is not None and high is not None and low > high:
         yield "validation_min is above validation_max"

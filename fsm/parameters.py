@@ -4,6 +4,7 @@ import json
 import re
 
 from workspaced.fsm.errors import BadRequest, Validation
+from workspaced.fsm.pattern import found
 from workspaced.fsm.template import Parameter, TemplateVersion
 from workspaced.fsm.values import Parameters
 
@@ -55,7 +56,7 @@ def fault(rule: Parameter, value: str) -> str | None:
         return detail
     if rule.options and not _within_options(rule, value):
         return f"must be one of: {', '.join(option.value for option in rule.options)}"
-    if rule.validation_regex is not None and re.search(rule.validation_regex, value) is None:
+    if rule.validation_regex is not None and not found(rule.validation_regex, value):
         return f"must match {rule.validation_regex}"
     if rule.type == "number":
         if rule.validation_min is not None and float(value) < rule.validation_min:

@@ -165,7 +165,7 @@ FIELDS: Final[dict[str, str]] = {
     "updated_to_active_version": "the latest build brought another template version",
     "validation_max": "the largest number",
     "validation_min": "the smallest number",
-    "validation_regex": "what the text must match",
+    "validation_regex": "what a part of the text must match, in the syntax of RE2",
     "validations": "fault by fault",
     "value": "the text it stands for",
     "version": "counts the chat's transitions, from 1; higher is newer",

@@ -56,6 +56,17 @@ def test_a_sound_value(rule: Parameter, value: str) -> None:
     assert fault(rule, value) is None
 
 
+@pytest.mark.parametrize("pattern", [r"^(\w+\s?)+$", "(a|a)*b", ".*a.*a.*a.*b", "(?i)(x+x+)+y"])
+def test_no_text_keeps_a_pattern_busy(pattern: str) -> None:
+    """What a template's author writes without a thought, and a text of a model that almost fits it."""
+    assert fault(Parameter("p", validation_regex=pattern), "a" * 100_000 + "!") == f"must match {pattern}"
+
+
+def test_a_pattern_that_is_none_fits_nothing() -> None:
+    """None is stored any more; it may be of an earlier release."""
+    assert fault(Parameter("p", validation_regex="(?=a)"), "a") == "must match (?=a)"
+
+
 def test_required_and_unknown_ones() -> None:
     """A required parameter without value, and a value without parameter."""
     rules = (Parameter("a", required=True), Parameter("b"))
