@@ -23,6 +23,11 @@ SESSION = MappingProxyType(
         "plan_cache_mode": "force_generic_plan",  # a batch's statements are large to plan and the same every time
         # An engine that is stopped, or whose host is lost, must not keep its locks: the others wait for them.
         "idle_in_transaction_session_timeout": "10s",
+        # That counts only between statements. In the midst of one Postgres finds out by the link: from what it sends,
+        # and between a statement's preparation and its execution from probes.
+        "tcp_user_timeout": "10s",
+        "tcp_keepalives_idle": "10s",
+        "tcp_keepalives_interval": "5s",
         "jit": "off",  # compiling takes longer than any query here
         # Every query is a handful of index look-ups. Without these a plan made while tables are empty reads them whole,
         # and stays until the next ANALYZE, when they may hold millions of rows.
