@@ -16,7 +16,7 @@ import msgspec
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 
-from workspaced.bus import subjects, tokens
+from workspaced.bus import cloud_events, subjects, tokens
 from workspaced.bus.connection import kept, servers_of
 from workspaced.bus.lasting_client import LastingClient
 from workspaced.bus.moments import Moments
@@ -70,6 +70,7 @@ class AgentClient:
         self._kinds = {kind: subjects.agent_event(workspace_id, agent_id, kind) for kind in tokens.AGENT_KINDS}
         self._resyncs = {subjects.resync(), subjects.resync(workspace_id)}
         self._ping = subjects.ping(agent_id)
+        self._source = cloud_events.agent(agent_id)
         self._on_trouble = on_trouble or (lambda _: None)
         self._moments = moments or Moments()
         self._nc = LastingClient()
@@ -222,7 +223,8 @@ class AgentClient:
 
     async def _store(self, kind: str, report: AgentEvent) -> None:
         await self._moments.reach(f"before_{kind}")
-        await publish_until_stored(self._nc, self._kinds[kind], msgspec.json.encode(report), report.id)
+        named = cloud_events.reported(report, f"agent.{kind}", self._source)
+        await publish_until_stored(self._nc, self._kinds[kind], msgspec.json.encode(report), named)
         await self._moments.reach(f"{kind}_told")
 
     async def _on_resync(self, msg: Msg) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 
-from workspaced.bus import headers, streams, subjects
+from workspaced.bus import cloud_events, headers, streams, subjects
 from workspaced.bus.codec import encode
 from workspaced.bus.messages import CancelJob, Resync, Revoked
 from workspaced.bus.publish import Message, with_id
@@ -34,7 +34,6 @@ from workspaced.fsm.effects import (
 )
 from workspaced.fsm.rows import InputRow, TransitionRow
 
-SOURCE: Final = "workspaced"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -89,7 +88,7 @@ def push_message(row: TransitionRow, traceparent: str | None = None) -> Message:
         cause=row.cause,
         snapshot=row.snapshot,
     )
-    attributes = _attributes(name, f"workspaced.chat.{row.to_state}", row.at, traceparent)
+    attributes = _attributes(name, f"chat.{row.to_state}", row.at, traceparent)
     return Message(subjects.chat(row.chat_id, row.to_state), encode(body), attributes)
 
 
@@ -117,7 +116,7 @@ def effect_message(
             name = f"{job.workspace.id}:{job.build_id}"
             subject = subjects.job(effect.provisioner, job.job_id)
             trace = traces.get(job.build_id) if traces else None
-            attributes = _attributes(name, f"workspaced.job.{job.transition}", job.at, trace)
+            attributes = _attributes(name, f"job.{job.transition}", job.at, trace)
             return Message(subject, encode(job), attributes)
         case SetTimer():
             return timer_message(effect)
@@ -167,13 +166,6 @@ def _distinction(due: Timed) -> str:
 
 
 def _attributes(name: str, kind: str, at: datetime, traceparent: str | None) -> dict[str, str]:
-    """The message id and CloudEvents' attributes, binary mode."""
-    attributes = {
-        headers.MESSAGE_ID: name,
-        headers.CE_VERSION: "1.0",
-        headers.CE_ID: name,
-        headers.CE_TYPE: kind,
-        headers.CE_SOURCE: SOURCE,
-        headers.CE_TIME: at.isoformat().replace("+00:00", "Z"),
-    }
+    """The message id, CloudEvents' attributes, and the trace."""
+    attributes = cloud_events.attributes(name, kind, at)
     return attributes | {headers.TRACEPARENT: traceparent} if traceparent else attributes

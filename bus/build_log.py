@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.errors import Error
 
 from workspaced.bus import subjects
+from workspaced.bus.headers import MESSAGE_ID
 from workspaced.bus.log_bounds import LAST_LINES, LogBounds, cut
 from workspaced.bus.messages import LogEnd, LogLine
 from workspaced.bus.until_stored import publish_until_stored
@@ -105,4 +106,4 @@ class BuildLog:
 
     async def _publish_stored(self, line: LogLine | LogEnd) -> None:
         message_id = f"{self._build_id}:{line.seq}" + (":end" if isinstance(line, LogEnd) else "")
-        await publish_until_stored(self._nc, self._subject, msgspec.json.encode(line), message_id)
+        await publish_until_stored(self._nc, self._subject, msgspec.json.encode(line), {MESSAGE_ID: message_id})

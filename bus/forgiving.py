@@ -27,6 +27,23 @@ class ForgivingClient(Client):
         except Exception:  # noqa: BLE001  # of an index, of a text: whatever the library runs into
             return self._parse_header_lines(headers.partition(b"\r\n")[2]) or None
 
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        """The library's own, twice as fast: a report has six."""
+        found: dict[str, str] = {}
+        for line in raw.split(b"\r\n"):
+            name, colon, value = line.partition(b":")
+            if not colon:
+                continue
+            try:
+                key = name.strip().decode("ascii")
+            except UnicodeDecodeError:
+                continue
+            if key and key.split() != [key]:  # a blank in it
+                continue
+            found[key] = value.strip().decode("utf-8", "replace")
+        return found
+
     def _build_message(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
     ) -> Msg:

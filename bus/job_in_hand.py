@@ -9,7 +9,7 @@ from uuid import uuid4
 import msgspec
 from nats.aio.client import Client
 
-from workspaced.bus import subjects
+from workspaced.bus import cloud_events, subjects
 from workspaced.bus.build_log import BuildLog
 from workspaced.bus.until_stored import publish_until_stored
 from workspaced.fsm.effects import Job
@@ -62,10 +62,18 @@ class JobInHand:
     another provisioner may have the job; the handler's task is cancelled and nothing more is published.
     """
 
-    def __init__(
-        self, nc: Client, ids: JobIds | Job, *, attempt: int, worker: str, log_flush: timedelta, tag: str | None = None
+    def __init__(  # what the client knows
+        self,
+        nc: Client,
+        ids: JobIds | Job,
+        *,
+        attempt: int,
+        worker: str,
+        log_flush: timedelta,
+        source: str,
+        tag: str | None = None,
     ) -> None:
-        """With `tag` reports are said in its name, which NATS then checks."""
+        """`source` is who reports, for CloudEvents; with `tag` it is said in the subject too, where NATS checks it."""
         self.attempt = attempt
         self.canceled = asyncio.Event()
         self.lost = asyncio.Event()
@@ -76,7 +84,7 @@ class JobInHand:
         """The handler has ended; the end is being reported."""
         self._nc = nc
         self._ids = ids
-        self._worker = worker
+        self._worker, self._source = worker, source
         self._tag = tag
         self.build_log = BuildLog(nc, ids.workspace.id, ids.build_id, attempt=attempt, flush=log_flush)
 
@@ -103,7 +111,8 @@ class JobInHand:
             **more,
         )
         subject = subjects.job_event(self.workspace_id, status, self._tag)
-        await publish_until_stored(self._nc, subject, msgspec.json.encode(report), report.id)
+        named = cloud_events.reported(report, f"job.{status}", self._source)
+        await publish_until_stored(self._nc, subject, msgspec.json.encode(report), named)
 
     async def tell_again(self) -> None:
         """Report the present status once more, as `ws.resync` asks; a terminal one is being repeated anyway."""

@@ -23,7 +23,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
 
-from workspaced.bus import subjects
+from workspaced.bus import cloud_events, subjects
 from workspaced.bus.codec import decode
 from workspaced.bus.headers import one_line
 from workspaced.bus.job_in_hand import Handler, JobIds, JobInHand
@@ -65,6 +65,7 @@ class ProvisionerClient:
         `by_tag`: reports name the tag in their subject, for a user that may speak for this tag alone.
         """
         self._said_by = tag if by_tag else None
+        self._source = cloud_events.provisioner(tag)
         self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"[:256]
         self.in_hand: dict[str, JobInHand] = {}
         self._nc = nc
@@ -151,8 +152,8 @@ class ProvisionerClient:
             parameters=parameters,
             initiator=initiator,
         )
-        subject = subjects.build_created(workspace_id)
-        await publish_until_stored(self._nc, subject, msgspec.json.encode(body), body.id)
+        named = cloud_events.reported(body, "build.created", self._source)
+        await publish_until_stored(self._nc, subjects.build_created(workspace_id), msgspec.json.encode(body), named)
 
     # --- one job ------------------------------------------------------------------------------------------------------
 
@@ -174,6 +175,7 @@ class ProvisionerClient:
             attempt=msg.metadata.num_delivered,
             worker=self.worker,
             log_flush=self._log_flush,
+            source=self._source,
             tag=self._said_by,
         )
         self.in_hand[ids.job_id] = hand

@@ -1,6 +1,7 @@
 """Publishing that ends only when the stream has the message: what provisioners and agents report must not get lost."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error, MaxPayloadError
 
+from workspaced.bus.headers import MESSAGE_ID
 from workspaced.bus.trace import trace_header
 
 FIRST_PAUSE: Final = 0.1
@@ -36,13 +38,14 @@ class Refused(Error):
     """The stream will never take this message, however often it comes."""
 
 
-async def publish_until_stored(nc: Client, subject: str, body: bytes, message_id: str | None = None) -> None:
+async def publish_until_stored(nc: Client, subject: str, body: bytes, named: Mapping[str, str] | None = None) -> None:
     """Publish `body` and return when its stream has stored it; tries for ever, with back-off, while NATS is away.
 
-    Every attempt has the same message id, so that the stream keeps one of them (deduplication window: 2 min). Raises
-    ConnectionClosedError when `nc` is closed for good, and MaxPayloadError or Refused when repeating would not help.
+    `named` are headers, a message id among them. Every attempt has the same one, so that the stream keeps one of them
+    (deduplication window: 2 min). Raises ConnectionClosedError when `nc` is closed for good, and MaxPayloadError or
+    Refused when repeating would not help.
     """
-    headers = {"Nats-Msg-Id": message_id or str(uuid4())} | trace_header()
+    headers = {MESSAGE_ID: str(uuid4())} | dict(named or {}) | trace_header()
     pause, limit = FIRST_PAUSE, FIRST_ACK_LIMIT
     while True:
         try:

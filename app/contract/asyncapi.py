@@ -24,7 +24,7 @@ _TITLES: Final[dict[Party, str]] = {
     "provisioner": "workspaced, for provisioners",
     "agent": "workspaced, for agents",
 }
-_OUR_ATTRIBUTES: Final = ("ce-specversion", "ce-id", "ce-type", "ce-source", "ce-time")
+_ATTRIBUTES: Final = ("ce-specversion", "ce-id", "ce-type", "ce-source", "ce-time")
 
 Part = dict[str, Any]
 
@@ -131,26 +131,31 @@ def _message(name: str, body: object, headers: Part, known: dict[str, Any]) -> P
         message["contentType"] = "application/octet-stream"
     if headers:
         message["headers"] = headers
-    shown = [{"name": key, "payload": known[key]["body"]} for key in known if key.partition(":")[0] == name]
+    shown = [_example(key, known[key]) for key in known if key.partition(":")[0] == name]
     if shown:
         message["examples"] = shown
     return message
 
 
+def _example(name: str, golden: Part) -> Part:
+    headers = {"headers": golden["headers"]} if "headers" in golden else {}
+    return {"name": name, **headers, "payload": golden["body"]}
+
+
 def _headers(channel: Channel) -> Part:
     if channel.senders == ("server",):
         return {}
-    ours = channel.senders == (ENGINE,) and channel.ce_type
-    names = [*(("Nats-Msg-Id",) if channel.stream else ()), *(_OUR_ATTRIBUTES if ours else ()), *channel.headers]
+    attributes = _ATTRIBUTES if channel.ce_type else ()
+    names = [*(("Nats-Msg-Id",) if channel.stream or attributes else ()), *attributes, *channel.headers]
     if not names:
         return {}
     properties: Part = {name: {"type": "string", "description": words.HEADERS[name]} for name in names}
-    if ours:
+    if channel.ce_type:
         properties["ce-type"]["description"] = f"`{channel.ce_type}`"
     return {
         "type": "object",
         "properties": properties,
-        "required": ["Nats-Msg-Id", *_OUR_ATTRIBUTES] if ours else [],
+        "required": ["Nats-Msg-Id", *attributes] if channel.senders == (ENGINE,) and attributes else [],
     }
 
 

@@ -41,7 +41,7 @@ class Channel(Struct, frozen=True, kw_only=True):
     reply: object = None
     stream: str | None = None
     ce_type: str | None = None
-    """Of the CloudEvents headers, for what the engine says; `<…>` where a word stands."""
+    """Of the CloudEvents headers, which the engine always sends and others may; `<…>` where a word stands."""
     headers: tuple[str, ...] = ()
     """Names in `words.HEADERS` that such messages carry besides the message id."""
     same_as: str | None = None
@@ -156,6 +156,8 @@ _PROVISIONING: Final = (
         receivers=(ENGINE,),
         body=JobReport,
         summary="How a job stands.",
+        ce_type="workspaced.event.job.<status>",
+        headers=("traceparent",),
     ),
     _kept(
         "ws.event.{workspace_id}.job.{status}.{provisioner}",
@@ -165,6 +167,8 @@ _PROVISIONING: Final = (
         receivers=(ENGINE,),
         body=JobReport,
         summary="The same from a provisioner whose NATS user is limited to its tag.",
+        ce_type="workspaced.event.job.<status>",
+        headers=("traceparent",),
     ),
     _kept(
         "ws.event.{workspace_id}.build.created",
@@ -173,6 +177,7 @@ _PROVISIONING: Final = (
         receivers=(ENGINE,),
         body=BuildCreated,
         summary="A build was begun that the engine did not ask for.",
+        ce_type="workspaced.event.build.created",
     ),
     _kept(
         "ws.log.{workspace_id}.{build_id}",
@@ -193,6 +198,7 @@ _AGENTS: Final = (
             receivers=(ENGINE,),
             body=body,
             summary=summary,
+            ce_type=f"workspaced.event.agent.{kind}",
         )
         for kind, body, summary in (
             ("connected", AgentConnected, "An agent names the connection it is on."),

@@ -1,4 +1,4 @@
-"""One golden message for every kind on the wire: subject and body, as any client may send or get them."""
+"""One golden message for every kind on the wire: subject, headers and body, as any client may send or get them."""
 
 import json
 from functools import cache
@@ -11,7 +11,7 @@ from workspaced.fsm.errors import ErrorBody
 
 @cache
 def examples() -> dict[str, dict[str, Any]]:
-    """By the message's name in the AsyncAPI document, `name:variant` where there are several: `subject?`, `body`."""
+    """By the message's name in the AsyncAPI document, or `name:variant`: `subject?`, `headers?`, `body`."""
     found: dict[str, dict[str, Any]] = json.loads((files("workspaced.app.contract") / "examples.json").read_bytes())
     return found
 

@@ -210,9 +210,9 @@ HEADERS: Final[dict[str, str]] = {
     "Ws-Organization": "the organization that its sender is limited to",
     "Ws-Reply": "where the answer goes",
     "ce-id": "as Nats-Msg-Id",
-    "ce-source": "who says it",
+    "ce-source": "who says it: `workspaced`, `workspaced/provisioner/<tag>` or `workspaced/agent/<agent_id>`; a claim",
     "ce-specversion": "1.0",
-    "ce-time": "when",
+    "ce-time": "when, as `at`",
     "ce-type": "what it is",
     "traceparent": "the trace that it belongs to (W3C)",
 }

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from workspaced.app.contract import files
+from workspaced.app.contract.asyncapi import document
 from workspaced.app.contract.examples import body_types, examples
 from workspaced.app.contract.schemas import alternatives
 from workspaced.bus import tokens
@@ -148,3 +149,28 @@ LEFT_OUT = {
     "TemplatesRequest.page",
 }
 """In no golden message, for they are seldom sent."""
+
+
+@pytest.mark.parametrize(("name", "golden"), every_version())
+def test_headers_are_told(name: str, golden: Golden) -> None:
+    """Those of a golden message are its message's; reports may carry none, as before there were any."""
+    told = document()["components"]["messages"].get(name, {}).get("headers", {})
+    headers = golden.get("headers", {})
+
+    assert set(headers) <= set(told.get("properties", {}))
+    if headers:
+        jsonschema.validate(headers, told, cls=jsonschema.Draft202012Validator)
+    assert set(told.get("required", [])) == set() or name in {"job", "chat", "org-chat", "error"}
+
+
+@pytest.mark.parametrize("name", [name for name, golden in examples().items() if "headers" in golden])
+def test_headers_say_what_the_message_says(name: str) -> None:
+    """Id and time are the body's; what it is and who says it are in the subject."""
+    golden = examples()[name]
+    headers, parts = golden["headers"], golden["subject"].split(".")
+
+    assert headers["ce-id"] == headers["Nats-Msg-Id"] == golden["body"]["id"]
+    assert headers["ce-time"] == golden["body"]["at"]
+    if "agent" in parts:
+        assert headers["ce-type"] == f"workspaced.event.agent.{parts[-1]}"
+        assert headers["ce-source"] == f"workspaced/agent/{parts[4]}"
