@@ -287,7 +287,8 @@ class WorkspacedClient:
         """A build's log from its first line on, as it grows, until its end.
 
         `async with client.follow_logs(build_id) as lines: async for line in lines: …`; a build that ends without having
-        said so, because nobody took its job, is ended by `lines.finish()`.
+        said so, because nobody took its job, is ended by `lines.finish()`. Raises Forbidden for a user of one
+        organization, and for an inspector: they read pages.
         """
         return LogFollow(self._log_follows, build_id)
 

@@ -21,7 +21,8 @@ from workspaced.bus.connection import flush
 from workspaced.bus.headers import one_line
 from workspaced.bus.logs import SentLine, sent_line
 from workspaced.bus.messages import LogEntry, Logs
-from workspaced.fsm.errors import BadRequest, Unavailable
+from workspaced.bus.request import refusal_of
+from workspaced.fsm.errors import Forbidden, Unavailable
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 BACKLOG: Final = 10_000
 """Lines kept for a reader that does not read; beyond it they are read by page later."""
 PAGE: Final = 1000
+NOT_FOLLOWED: Final = "this user may not follow a log; read it by page: `logs`, on the command line without --follow"
 
 
 class ReadPage(Protocol):
@@ -165,13 +167,16 @@ class LogFollows:
         self._follows: set[LogFollow] = set()
 
     async def join(self, follow: LogFollow) -> "Subscription":
-        """Have `follow` told what is sent from now on. Raises Unavailable, and BadRequest when it is not allowed."""
-        if not self._allowed:
-            raise BadRequest("a user of one organization cannot follow a log; read it by page with `logs`")
+        """Have `follow` told what is sent from now on. Raises Unavailable, and Forbidden when this user may not."""
         subject = subjects.logs_of(follow.build_id)
+        if not self._allowed:
+            raise Forbidden(NOT_FOLLOWED, code="forbidden")
         try:
-            subscription = await self._connection.subscribe(subject, cb=follow.on_message)
-            await flush(self._connection)
+            async with refusal_of(self._connection, subject):
+                subscription = await self._connection.subscribe(subject, cb=follow.on_message)
+                await flush(self._connection)
+        except Forbidden:
+            raise Forbidden(NOT_FOLLOWED, code="forbidden") from None
         except (NatsError, OSError) as error:
             raise Unavailable(f"NATS does not answer ({type(error).__name__})") from None
         self._follows.add(follow)

@@ -1,4 +1,4 @@
-"""What the server does not let a connection say, told at once to whoever waits for an answer to it."""
+"""What the server does not let a connection say or hear, told at once to whoever waits for it."""
 
 import asyncio
 import re
@@ -9,40 +9,51 @@ from typing import Final
 
 from workspaced.fsm.errors import Forbidden
 
-_PUBLISH: Final = re.compile(r'permissions violation for publish to "(.+)"', re.IGNORECASE)
+_REFUSED: Final = re.compile(r'permissions violation for (publish|subscription) to "(.+?)"', re.IGNORECASE)
+_VERBS: Final = {"publish": "ask", "subscription": "hear"}
+
+
+class _Waiting:
+    """Somebody who waits on a subject; the server may answer in the very moment in which it refuses."""
+
+    def __init__(self) -> None:
+        self.limit = asyncio.timeout(None)
+        self.refused: str | None = None
+        """What may not be done."""
 
 
 class Refusals:
-    """Of one connection. Without them a request that is not permitted ends only by its timeout, and asks again."""
+    """Of one connection. Without them what is not permitted ends only by its timeout, or never."""
 
     def __init__(self) -> None:
-        self._waiting: defaultdict[str, set[asyncio.Timeout]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[_Waiting]] = defaultdict(set)
 
     def hear(self, error: Exception) -> None:
         """The server said `error`; whoever waits on the subject that it names waits no longer."""
-        if found := _PUBLISH.search(str(error)):
+        if found := _REFUSED.search(str(error)):
             now = asyncio.get_running_loop().time()
-            for limit in self._waiting.get(_key(found[1]), ()):
-                limit.reschedule(now)
+            for waiting in self._waiting.get(_key(found[2]), ()):
+                waiting.refused = _VERBS[found[1].lower()]
+                waiting.limit.reschedule(now)
 
     @asynccontextmanager
     async def raised(self, subject: str) -> AsyncIterator[None]:
-        """Raises Forbidden inside as soon as the server refuses a message on `subject`."""
-        waiting = self._waiting[_key(subject)]
-        limit = asyncio.timeout(None)
+        """Raises Forbidden as soon as the server refuses a message on `subject`, or a subscription of it."""
+        key, waiting = _key(subject), _Waiting()
+        self._waiting[key].add(waiting)
         try:
-            async with limit:
-                waiting.add(limit)
+            async with waiting.limit:
                 yield
         except TimeoutError:
-            if not limit.expired():
+            if not waiting.limit.expired():
                 raise
-            text = f"NATS does not let this user ask {subject}; docs/security.md tells which role may"
-            raise Forbidden(text, code="forbidden") from None
         finally:
-            waiting.discard(limit)
-            if not waiting:
-                self._waiting.pop(_key(subject), None)
+            self._waiting[key].discard(waiting)
+            if not self._waiting[key]:
+                del self._waiting[key]
+        if waiting.refused:
+            text = f"NATS does not let this user {waiting.refused} {subject}; docs/security.md tells which role may"
+            raise Forbidden(text, code="forbidden") from None
 
 
 def _key(subject: str) -> str:

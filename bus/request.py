@@ -59,7 +59,7 @@ async def request(
 async def _once(connection: Client, subject: str, body: bytes, kind: type[T], seconds: float) -> T:
     verb = subject.rpartition(".api.")[2]
     try:
-        async with _refusal_of(connection, subject):
+        async with refusal_of(connection, subject):
             answer = await connection.request(subject, body, timeout=seconds, headers=trace_header() or None)
     except NoRespondersError:
         raise Unavailable("no workspaced engine is running; start one and try again") from None
@@ -75,6 +75,6 @@ async def _once(connection: Client, subject: str, body: bytes, kind: type[T], se
         raise WorkspacedError(f"the answer to {verb} is not what this client expects", detail=str(error)) from None
 
 
-def _refusal_of(connection: Client, subject: str) -> AbstractAsyncContextManager[None]:
+def refusal_of(connection: Client, subject: str) -> AbstractAsyncContextManager[None]:
     """Forbidden as soon as the server refuses `subject`; nothing over a client that does not listen for it."""
     return connection.refusals.raised(subject) if isinstance(connection, LastingClient) else nullcontext()

@@ -11,9 +11,11 @@ import pytest
 from tests.e2e.stack import LIMIT, Stack
 from workspaced.bus import jetstream, subjects
 from workspaced.bus.build_log import BuildLog
+from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.follow_logs import LogFollow
 from workspaced.bus.log_bounds import LAST_LINES, LOG_LINES
 from workspaced.bus.messages import LogEntry
+from workspaced.fsm.errors import Forbidden
 
 Job = dict[str, Any]
 
@@ -144,3 +146,18 @@ async def test_the_stream_bounds_what_others_send(stack: Stack) -> None:
 
     assert config["max_msgs_per_subject"] == 100_000
     assert config["max_msg_size"] == 262_144
+
+
+async def test_who_may_not_follow(stack: Stack, job: Job) -> None:
+    """An inspector hears no lines: it is told at once, and reads pages."""
+    who = stack.server.credentials.role("inspector")
+    async with await WorkspacedClient.connect(
+        stack.server.url, user=who.user, password=who.password, inbox_prefix=who.inbox_prefix
+    ) as inspector:
+        with pytest.raises(Forbidden, match="read it by page") as refused:
+            async with inspector.follow_logs(job["build_id"]):
+                pass
+        page = await inspector.logs(job["build_id"])
+
+    assert refused.value.code == "forbidden"
+    assert page.lines == ()

@@ -23,7 +23,7 @@ from workspaced.bus import subjects
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.dial import Dialer
 from workspaced.bus.messages import ListRequest
-from workspaced.fsm.errors import BadRequest, WorkspacedError
+from workspaced.fsm.errors import Forbidden, WorkspacedError
 
 ACME: Final = "5d0c1f3a-0000-4000-8000-00000000acce"
 """The organization of the users in docs/security.md; the stack's own is another one."""
@@ -222,7 +222,7 @@ async def test_looks_at_anothers_find_nothing(stack: Stack, acme: WorkspacedClie
         (200, None),
         (404, "template_not_found"),
     ]
-    with pytest.raises(BadRequest, match="cannot follow"):
+    with pytest.raises(Forbidden, match="read it by page"):
         async with acme.follow_logs(str(reply.build_id)):
             pass
 
@@ -295,10 +295,16 @@ async def test_the_command_line(stack: Stack, folder: Path) -> None:
     command_line = CommandLine(acme | {"WORKSPACED_TENANT": ACME, "XDG_STATE_HOME": str(folder)})
 
     made = await asyncio.to_thread(command_line.json, "create", "--template", "own", "--no-wait")
+    chat = made["snapshot"]["chat_id"]
+    kept = await asyncio.to_thread(command_line.run, "logs", chat)
+    followed = await asyncio.to_thread(command_line.run, "logs", chat, "--follow")
     found = await asyncio.to_thread(command_line.json, "ps", "--all")
 
     assert made["snapshot"]["workspace"]["organization_id"] == ACME
-    assert [chat["chat_id"] for chat in found["chats"]] == [made["snapshot"]["chat_id"]]
+    assert [one["chat_id"] for one in found["chats"]] == [chat]
+    assert (kept.returncode, kept.stderr) == (0, "nothing yet; ask again\n")
+    assert followed.returncode == 3
+    assert "read it by page" in followed.stderr
 
 
 async def test_errors_reach_the_client(stack: Stack, acme: WorkspacedClient) -> None:
