@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from nats.aio.client import Client
+from nats.errors import UnexpectedEOF
 
 from workspaced.bus.forgiving import ForgivingClient
 from workspaced.bus.refusals import Refusals
@@ -27,7 +28,10 @@ async def end(task: "asyncio.Task[Any]") -> None:
 
 
 class LastingClient(ForgivingClient):
-    """Closes also while its server is away: the library fails to send what is left, and stops half-way.
+    """A connection is there or is tried for, or else its end was told: the library forgets some ends.
+
+    It fails to send what is left when it closes and stops half-way, without a word to `closed_cb`; and it takes a
+    connection that breaks before its first PONG for one that is there, on which nothing is ever sent.
 
     And it says when a server of the cluster has gone, which nobody else does: the library's callbacks tell of servers
     that join or are to end in peace, `$SYS.SERVER.*.SHUTDOWN` is not said by one that is killed, and its missing STATSZ
@@ -48,26 +52,37 @@ class LastingClient(ForgivingClient):
         if not initial_connection and before - self._urls and self._on_server_gone is not None:
             self._on_server_gone()
 
+    async def _process_connect_init(self) -> None:
+        await super()._process_connect_init()
+        if not self.is_connected:
+            for task in (self._reading_task, self._ping_interval_task, self._flusher_task):
+                if task is not None:
+                    task.cancel()
+            raise UnexpectedEOF  # as any other attempt that failed: it is told, and tried again
+
     async def close(self) -> None:
         """Send what can be sent, then let go of everything; nothing tries to connect any more."""
         reconnecting = self._reconnection_task
         if reconnecting is not None and reconnecting is not asyncio.current_task():
             await end(reconnecting)  # the library would tell it to end once, and not look whether it did
+        await super().close()
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002  # as the library has it
         try:
-            await super().close()
+            await super()._close(status, do_cbs)
         except (OSError, RuntimeError):  # the second is uvloop's, of a socket that is closed already
-            await self._close_again()
+            await self._close_again(status, do_cbs)
         except asyncio.CancelledError:
             # Not ours: the library ends a reconnection that waits for the socket's end, which cancels that end for all.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            await self._close_again()
+            await self._close_again(status, do_cbs)
 
-    async def _close_again(self) -> None:
+    async def _close_again(self, status: int, do_cbs: bool) -> None:  # noqa: FBT001  # the same
         """Without the socket, whose end cannot be waited for any more; then it gets to the end."""
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]  # nats-py's
             self._transport = None
         self._status = Client.DISCONNECTED
-        await super().close()
+        await super()._close(status, do_cbs)

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from nats.aio.transport import TcpTransport
 
 from tests.jobs import SAFETY_NET
 from workspaced.app.embedded_nats import NatsServer
@@ -58,6 +59,67 @@ def test_a_service(folder: Path) -> None:
         return bool(connection.is_closed)
 
     assert run_service(ends_while_away())
+
+
+async def test_a_login_that_is_refused_late(nats: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library gives up for good, with a socket that is broken: whoever waits for its end hears of it."""
+    ended = asyncio.Event()
+
+    async def closed() -> None:
+        ended.set()
+
+    async def broken(_: TcpTransport) -> None:
+        raise ConnectionResetError
+
+    role = nats.roles["engine"]
+    connection = await open_connection(nats.url, user="engine", password=role.password, on_closed=closed)
+    connection._pending_data_size = 1  # noqa: SLF001  # something waits to be sent
+    monkeypatch.setattr(TcpTransport, "drain", broken)
+    await connection._process_err("'Authorization Violation'")  # noqa: SLF001  # as its reader does
+
+    async with asyncio.timeout(SAFETY_NET):
+        await ended.wait()
+    assert connection.is_closed
+
+
+async def test_a_server_that_dies_before_it_says_yes(nats: NatsServer) -> None:
+    """It was connected to, no more: the next attempt is the one that counts."""
+    dying, over = True, asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal dying
+        port = int(nats.url.rpartition(":")[2])
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        if dying:
+            dying = False
+            writer.write(await from_server.readline())
+            for _ in ("CONNECT", "PING"):
+                await reader.readline()
+            to_server.close()
+            writer.close()
+        else:
+            await asyncio.gather(passed_on(from_server, writer), passed_on(reader, to_server))
+            over.set()
+
+    proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = proxy.sockets[0].getsockname()
+    connection = await open_connection(
+        f"nats://{host}:{port}", user="engine", password=nats.roles["engine"].password, inbox_prefix="_INBOX_engine"
+    )
+    there = connection.is_connected
+    await connection.close()
+    await over.wait()
+    proxy.close()
+
+    assert there
+
+
+async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """What comes, until its end."""
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+    await writer.wait_closed()
 
 
 class Forgetful(LastingClient):
