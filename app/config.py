@@ -123,6 +123,7 @@ def provisioner_config(
         tag=tag,
         end_agents=end_agents,
         by_tag=chosen.pop("by_tag") == "yes",
+        tenants=sources.values(["tenants"])["tenants"] == "yes",
         drain_limit=_of(sources, ["drain_limit"])["drain_limit"],
         **chosen,
     )

@@ -147,7 +147,11 @@ ENGINE: Final = (
         has_flag=False,
     ),
     Variable(
-        "tenants", "no", "announce to each organization on subjects of its own too", "engine", words=("no", "yes")
+        "tenants",
+        "no",
+        "tell each organization on subjects of its own too: transitions, logs",
+        "engine",
+        words=("no", "yes"),
     ),
     Variable("drain_limit", _s(seconds=20), "what work in hand gets to finish after SIGTERM", "engine"),
     Variable("log_level", "info", "what is logged on stderr", "all", words=LOG_LEVELS),

@@ -31,9 +31,20 @@ class BuildLog:
     while NATS is away is bounded too.
     """
 
-    def __init__(self, nc: Client, workspace_id: str, build_id: str, *, attempt: int, flush: timedelta) -> None:
+    def __init__(
+        self,
+        nc: Client,
+        workspace_id: str,
+        build_id: str,
+        *,
+        attempt: int,
+        flush: timedelta,
+        tenant: str | None = None,
+    ) -> None:
+        """With `tenant` what is sent goes to that organization too, where no stream keeps it."""
         self._nc = nc
         self._subject = subjects.log(workspace_id, build_id)
+        self._to_tenant = subjects.log(workspace_id, build_id, tenant) if tenant else None
         self._build_id = build_id
         self._seq = (attempt - 1) * ATTEMPT_STRIDE
         self._flush = flush.total_seconds()
@@ -98,7 +109,9 @@ class BuildLog:
             line = self._waiting.popleft()
             with suppress(Error):
                 if line.seq % BURST:
-                    await self._nc.publish(self._subject, msgspec.json.encode(line))
+                    body = msgspec.json.encode(line)
+                    await self._tell_tenant(body)
+                    await self._nc.publish(self._subject, body)
                 else:
                     await self._publish_stored(line)
         if self._waiting and self._flusher is None:
@@ -106,4 +119,12 @@ class BuildLog:
 
     async def _publish_stored(self, line: LogLine | LogEnd) -> None:
         message_id = f"{self._build_id}:{line.seq}" + (":end" if isinstance(line, LogEnd) else "")
-        await publish_until_stored(self._nc, self._subject, msgspec.json.encode(line), {MESSAGE_ID: message_id})
+        body = msgspec.json.encode(line)
+        with suppress(Error):  # whoever missed it reads it by page
+            await self._tell_tenant(body)
+        await publish_until_stored(self._nc, self._subject, body, {MESSAGE_ID: message_id})
+
+    async def _tell_tenant(self, body: bytes) -> None:
+        """Ahead of what the stream keeps."""
+        if self._to_tenant is not None:
+            await self._nc.publish(self._to_tenant, body)

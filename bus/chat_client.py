@@ -63,7 +63,7 @@ class WorkspacedClient:
         self._moments = moments or Moments()
         self._tenant = tenant
         self._feeds = Feeds(connection, self.get, self._moments, tenant)
-        self._log_follows = LogFollows(connection, self.logs, allowed=tenant is None)
+        self._log_follows = LogFollows(connection, self.logs, tenant)
 
     @classmethod
     async def connect(
@@ -287,8 +287,8 @@ class WorkspacedClient:
         """A build's log from its first line on, as it grows, until its end.
 
         `async with client.follow_logs(build_id) as lines: async for line in lines: …`; a build that ends without having
-        said so, because nobody took its job, is ended by `lines.finish()`. Raises Forbidden for a user of one
-        organization, and for an inspector: they read pages.
+        said so, because nobody took its job, is ended by `lines.finish()`. Raises Forbidden for who may not hear lines,
+        such as an inspector: they read pages.
         """
         return LogFollow(self._log_follows, build_id)
 

@@ -159,18 +159,16 @@ class LogFollow:
 class LogFollows:
     """The logs that are followed over one connection."""
 
-    def __init__(self, connection: Client, read: ReadPage, *, allowed: bool = True) -> None:
-        """Not `allowed`: for who is limited to one organization, as lines are not sent by organization."""
+    def __init__(self, connection: Client, read: ReadPage, tenant: str | None = None) -> None:
+        """`tenant` is the organization that the user is limited to."""
         self._connection = connection
         self.read = read
-        self._allowed = allowed
+        self._tenant = tenant
         self._follows: set[LogFollow] = set()
 
     async def join(self, follow: LogFollow) -> "Subscription":
         """Have `follow` told what is sent from now on. Raises Unavailable, and Forbidden when this user may not."""
-        subject = subjects.logs_of(follow.build_id)
-        if not self._allowed:
-            raise Forbidden(NOT_FOLLOWED, code="forbidden")
+        subject = subjects.logs_of(follow.build_id, self._tenant)
         try:
             async with refusal_of(self._connection, subject):
                 subscription = await self._connection.subscribe(subject, cb=follow.on_message)

@@ -9,7 +9,7 @@ from uuid import uuid4
 import msgspec
 from nats.aio.client import Client
 
-from workspaced.bus import cloud_events, subjects
+from workspaced.bus import cloud_events, subjects, tokens
 from workspaced.bus.build_log import BuildLog
 from workspaced.bus.until_stored import publish_until_stored
 from workspaced.fsm.effects import Job
@@ -53,6 +53,7 @@ class JobIds(msgspec.Struct, frozen=True):
     build_id: Id
     build_number: int
     workspace: Workspace
+    organization_id: object = None
 
 
 class JobInHand:
@@ -72,8 +73,12 @@ class JobInHand:
         log_flush: timedelta,
         source: str,
         tag: str | None = None,
+        tenants: bool = False,
     ) -> None:
-        """`source` is who reports, for CloudEvents; with `tag` it is said in the subject too, where NATS checks it."""
+        """`source` is who reports, for CloudEvents; with `tag` it is said in the subject too, where NATS checks it.
+
+        With `tenants` the log's lines go to the job's organization too.
+        """
         self.attempt = attempt
         self.canceled = asyncio.Event()
         self.lost = asyncio.Event()
@@ -86,7 +91,15 @@ class JobInHand:
         self._ids = ids
         self._worker, self._source = worker, source
         self._tag = tag
-        self.build_log = BuildLog(nc, ids.workspace.id, ids.build_id, attempt=attempt, flush=log_flush)
+        tenant = str(ids.organization_id)
+        self.build_log = BuildLog(
+            nc,
+            ids.workspace.id,
+            ids.build_id,
+            attempt=attempt,
+            flush=log_flush,
+            tenant=tenant if tenants and tokens.is_uuid(tenant) else None,
+        )
 
     @property
     def workspace_id(self) -> str:

@@ -59,12 +59,14 @@ class ProvisionerClient:
         extend: timedelta | None = None,
         moments: Moments | None = None,
         by_tag: bool = False,
+        tenants: bool = False,
     ) -> None:
         """`worker` defaults to host and pid; `extend` to a third of the lease, which the tag's consumer knows.
 
-        `by_tag`: reports name the tag in their subject, for a user that may speak for this tag alone.
+        `by_tag`: reports name the tag in their subject, for a user that may speak for this tag alone. `tenants`: logs
+        go to their organization too, whose users may follow them.
         """
-        self._said_by = tag if by_tag else None
+        self._said_by, self._tenants = tag if by_tag else None, tenants
         self._source = cloud_events.provisioner(tag)
         self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"[:256]
         self.in_hand: dict[str, JobInHand] = {}
@@ -177,6 +179,7 @@ class ProvisionerClient:
             log_flush=self._log_flush,
             source=self._source,
             tag=self._said_by,
+            tenants=self._tenants,
         )
         self.in_hand[ids.job_id] = hand
         try:

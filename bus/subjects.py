@@ -101,14 +101,14 @@ def revoke(workspace_id: str) -> str:
     return f"ws.revoke.{_id(workspace_id, 'workspace_id')}"
 
 
-def log(workspace_id: str, build_id: str) -> str:
-    """`ws.log.<workspace_id>.<build_id>`: a build's lines."""
-    return f"ws.log.{_id(workspace_id, 'workspace_id')}.{_id(build_id, 'build_id')}"
+def log(workspace_id: str, build_id: str, tenant: str | None = None) -> str:
+    """`ws.log.<workspace_id>.<build_id>`: a build's lines; `ws.org.<tenant>.log.…` too."""
+    return f"{_prefix('log', tenant)}.{_id(workspace_id, 'workspace_id')}.{_id(build_id, 'build_id')}"
 
 
-def logs_of(build_id: str) -> str:
+def logs_of(build_id: str, tenant: str | None = None) -> str:
     """`ws.log.*.<build_id>`: a build's lines, for a reader that knows the build only."""
-    return f"ws.log.*.{_id(build_id, 'build_id')}"
+    return f"{_prefix('log', tenant)}.*.{_id(build_id, 'build_id')}"
 
 
 def chat(chat_id: str, state: str, tenant: str | None = None) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from workspaced.bus.chat_client import WorkspacedClient
     from workspaced.bus.follow_logs import LogFollow
     from workspaced.bus.messages import LogEntry
-
-FOLLOW: Final = "--follow waits for it"
 
 
 @click.command()
@@ -42,7 +40,7 @@ def logs(*, chat: str | None, build: str | None, follow: bool, as_json: bool, **
             if follow and chat_id is not None:
                 await _follow(client, chat_id, build_id, as_json=as_json)
             else:
-                await _print_kept(client, build_id, as_json=as_json, again="ask again" if sources.tenant else FOLLOW)
+                await _print_kept(client, build_id, as_json=as_json)
 
     run(work())
 
@@ -66,7 +64,7 @@ async def _chat_of(client: "WorkspacedClient", build_id: str) -> str | None:
     return having[0] if having else None
 
 
-async def _print_kept(client: "WorkspacedClient", build_id: str, *, as_json: bool, again: str) -> None:
+async def _print_kept(client: "WorkspacedClient", build_id: str, *, as_json: bool) -> None:
     after, more, ended = 0, True, False
     while more:
         page = await client.logs(build_id, after=after, limit=1000)
@@ -75,7 +73,7 @@ async def _print_kept(client: "WorkspacedClient", build_id: str, *, as_json: boo
             after = line.seq
         more, ended = page.has_more, page.ended
     if not as_json and not ended:
-        print(f"{'no end' if after else 'nothing'} yet; {again}", file=sys.stderr)
+        print(f"{'no end' if after else 'nothing'} yet; --follow waits for it", file=sys.stderr)
 
 
 async def _follow(client: "WorkspacedClient", chat_id: str, build_id: str, *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from workspaced.app.variables import PROVISIONER
 @click.option(
     "--end-agents", is_flag=True, help="End all agents with it; else they go on, and the next one adopts them."
 )
-@options.settings(PROVISIONER, options.only("agent_user", "drain_limit", "log_level"))
+@options.settings(PROVISIONER, options.only("agent_user", "tenants", "drain_limit", "log_level"))
 def provisioner(*, tag: str, end_agents: bool, **flags: str | None) -> None:
     """Run a local provisioner until SIGTERM or SIGINT: a workspace is a folder and an agent process."""
     from workspaced.app.config import provisioner_config

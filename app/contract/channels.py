@@ -187,6 +187,15 @@ _PROVISIONING: Final = (
         body=messages.LogLine | messages.LogEnd,
         summary="A line of a build's log, or its end.",
     ),
+    _kept(
+        "ws.org.{organization_id}.log.{workspace_id}.{build_id}",
+        kind="event",
+        senders=("provisioner",),
+        receivers=("chatd",),
+        body=messages.LogLine | messages.LogEnd,
+        summary="The same for who is limited to that organization, from provisioners that have `tenants` on.",
+        same_as="log",
+    ),
 )
 
 _AGENTS: Final = (

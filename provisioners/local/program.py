@@ -38,6 +38,8 @@ class ProvisionerConfig(Struct, frozen=True):
     stop_grace: timedelta = timedelta(seconds=10)
     by_tag: bool = False
     """Reports name the tag in their subject; its user may say no others."""
+    tenants: bool = False
+    """Lines of logs go to their organization too."""
     agent_limits: str = ""
     """As `limits.parse_limits` reads it."""
     job_extend: timedelta | None = None
@@ -107,6 +109,7 @@ def _client(nc: LastingClient, config: ProvisionerConfig) -> ProvisionerClient:
         cancel_grace=config.cancel_grace,
         extend=config.job_extend,
         by_tag=config.by_tag,
+        tenants=config.tenants,
     )
 
 

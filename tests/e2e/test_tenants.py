@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
+from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 
 from tests.command_line import CommandLine
@@ -20,6 +22,7 @@ from tests.servers import Connections, running, server_with_shared_agent
 from workspaced.app.embedded_nats import NatsServer
 from workspaced.app.serve import Server
 from workspaced.bus import subjects
+from workspaced.bus.build_log import BuildLog
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.dial import Dialer
 from workspaced.bus.messages import ListRequest
@@ -222,9 +225,48 @@ async def test_looks_at_anothers_find_nothing(stack: Stack, acme: WorkspacedClie
         (200, None),
         (404, "template_not_found"),
     ]
-    with pytest.raises(Forbidden, match="read it by page"):
-        async with acme.follow_logs(str(reply.build_id)):
-            pass
+
+
+async def test_a_log_is_followed(stack: Stack, acme: WorkspacedClient, connect: Connections) -> None:
+    """As it grows, to its end; of another organization's build there is nothing."""
+    heard = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message.subject)
+
+    await acme.connection.subscribe(f"ws.org.{ACME}.log.>", cb=hear)
+    provisioner, flush = await connect("provisioner"), timedelta(0)
+    others = await stack.provisioner.job((await stack.create(str(uuid4()))).build_id)
+    theirs = BuildLog(
+        provisioner, others["workspace"]["id"], others["build_id"], attempt=1, flush=flush, tenant=ORGANIZATION
+    )
+    theirs.add("build", "info", "secret")
+    await theirs.end()
+    template_id = await put_template(stack)
+    reply = await stack.create(str(uuid4()), organization_id=ACME, template_id=template_id)
+    job = await stack.provisioner.job(reply.build_id)
+    own = BuildLog(provisioner, job["workspace"]["id"], job["build_id"], attempt=1, flush=flush, tenant=ACME)
+    async with asyncio.timeout(LIMIT), acme.follow_logs(job["build_id"]) as following:
+        own.add("build", "info", "first")
+        lines = [await anext(following)]
+        own.add("build", "info", "second")
+        lines.append(await anext(following))
+        await own.end()
+        lines += [line async for line in following]
+
+    assert [line.output for line in lines] == ["first", "second"]
+    assert set(heard) == {subjects.log(job["workspace"]["id"], job["build_id"], ACME)}
+
+
+async def test_who_may_not_follow(stack: Stack) -> None:
+    """Its inspector is told at once, and what to do."""
+    who = stack.server.credentials.role("acme_inspector")
+    async with await WorkspacedClient.connect(
+        stack.server.url, user=who.user, password=who.password, inbox_prefix=who.inbox_prefix, tenant=ACME
+    ) as inspector:
+        with pytest.raises(Forbidden, match="read it by page"):
+            async with inspector.follow_logs(str(uuid4())):
+                pass
 
 
 @pytest.mark.parametrize("verb", ["dead", "settings.get", "settings.put", "templates.put", "templates.delete"])
@@ -240,7 +282,8 @@ async def test_other_subjects_are_denied(connect: Connections, role: str) -> Non
     client, some_id = await connect(role), str(uuid4())
     said = ["ws.api.get", "ws.api.create", f"ws.cmd.{some_id}.stop", subjects.api("get", ORGANIZATION)]
     said.append(subjects.chat(some_id, "ready", ACME))
-    heard = ["ws.chat.>", "ws.log.>", "ws.org.>", "ws.org.*.chat.>", subjects.all_chats(ORGANIZATION)]
+    heard = ["ws.chat.>", "ws.log.>", "ws.org.>", "ws.org.*.chat.>", "ws.org.*.log.>", subjects.all_chats(ORGANIZATION)]
+    heard.append(subjects.logs_of(some_id, ORGANIZATION))
     heard.append(subjects.api("get", ACME))
     refused = []
     for subject in said:
@@ -296,15 +339,10 @@ async def test_the_command_line(stack: Stack, folder: Path) -> None:
 
     made = await asyncio.to_thread(command_line.json, "create", "--template", "own", "--no-wait")
     chat = made["snapshot"]["chat_id"]
-    kept = await asyncio.to_thread(command_line.run, "logs", chat)
-    followed = await asyncio.to_thread(command_line.run, "logs", chat, "--follow")
     found = await asyncio.to_thread(command_line.json, "ps", "--all")
 
     assert made["snapshot"]["workspace"]["organization_id"] == ACME
     assert [one["chat_id"] for one in found["chats"]] == [chat]
-    assert (kept.returncode, kept.stderr) == (0, "nothing yet; ask again\n")
-    assert followed.returncode == 3
-    assert "read it by page" in followed.stderr
 
 
 async def test_errors_reach_the_client(stack: Stack, acme: WorkspacedClient) -> None:

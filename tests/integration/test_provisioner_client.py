@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from tests.jobs import SAFETY_NET, Body, Engine, a_job, new_id
 from tests.servers import Connections
 from workspaced.bus import subjects
+from workspaced.bus.connection import flush
 from workspaced.bus.job_in_hand import Handler, JobCanceled, JobFailed, JobInHand
 from workspaced.bus.provisioner_client import ProvisionerClient
 from workspaced.bus.trace import TRACEPARENT
@@ -361,3 +362,29 @@ async def test_reports_name_the_trace_of_their_job(engine: Engine, connect: Conn
         await engine.job(job, "succeeded")
 
     assert found == [trace] * 3
+
+
+async def test_logs_go_to_their_organization_too(engine: Engine, connect: Connections) -> None:
+    """Line by line and the end, where the client is told so."""
+    told: list[Any] = []
+
+    async def note(message: Msg) -> None:
+        line = json.loads(message.data)
+        told.append((message.subject, line.get("output", "end")))
+
+    async def log(_: Job, hand: JobInHand) -> tuple[AgentReport, ...]:
+        hand.log("build", "info", "made")
+        return ()
+
+    await engine.nc.subscribe("ws.org.>", cb=note)
+    job, silent = a_job(), a_job()
+    async with serving(connect, log, tenants=True):
+        await engine.send(job)
+        await engine.job(job, "succeeded")
+    async with serving(connect, log):
+        await engine.send(silent)
+        await engine.job(silent, "succeeded")
+    await flush(engine.nc)
+
+    subject = subjects.log(job["workspace"]["id"], job["build_id"], job["organization_id"])
+    assert told == [(subject, "made"), (subject, "end")]

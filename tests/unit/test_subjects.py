@@ -155,6 +155,8 @@ def test_subjects_of_an_organization() -> None:
     """Requests and announcements have its id in front."""
     built = [subjects.api("get", CHAT), subjects.chat(CHAT, "ready", CHAT), subjects.chat_all(CHAT, CHAT)]
 
+    assert subjects.log(WORKSPACE, AGENT, CHAT) == f"ws.org.{CHAT}.log.{WORKSPACE}.{AGENT}"
+    assert subjects.logs_of(AGENT, CHAT) == f"ws.org.{CHAT}.log.*.{AGENT}"
     assert [*built, subjects.all_chats(CHAT)] == [
         f"ws.org.{CHAT}.api.get",
         f"ws.org.{CHAT}.chat.{CHAT}.ready",
