@@ -21,7 +21,7 @@ from nats.aio.client import Client
 
 from workspaced.app.identity import Identity
 from workspaced.app.stack import Stack
-from workspaced.app.template_names import with_known_id
+from workspaced.app.template_names import with_known_ids
 from workspaced.bus import subjects
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.connection import open_connection
@@ -102,7 +102,7 @@ async def _flip(client: WorkspacedClient, agents: Client, members: list[_Member]
 
 async def _ready_chats(client: WorkspacedClient, agents: Client, identity: Identity) -> list[_Member]:
     template = {"organization_id": identity.organization_id, "name": TAG, "provisioner": TAG}
-    put = await client.put_template(await with_known_id(client, template))
+    put = await client.put_template(await with_known_ids(client, template))
 
     async def bring_up() -> _Member:
         chat_id = str(uuid4())

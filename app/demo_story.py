@@ -13,7 +13,7 @@ from workspaced.app.progress import Progress
 from workspaced.app.render import say, title
 from workspaced.app.stack import Stack
 from workspaced.app.story import at_rest
-from workspaced.app.template_names import with_known_id
+from workspaced.app.template_names import with_known_ids
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.messages import Reply
 from workspaced.bus.watch import Watch
@@ -74,7 +74,7 @@ class Story:
             "source": {"startup_script": STARTUP_SCRIPT},
             "parameters": [{"name": "greeting", "default": "hello"}],
         }
-        reply = await self._client.put_template(await with_known_id(self._client, template))
+        reply = await self._client.put_template(await with_known_ids(self._client, template))
         title("a template")
         say(f"  {reply.template.name}, whose startup script takes 0.3 s")
         return reply.template.id

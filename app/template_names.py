@@ -1,6 +1,7 @@
 """Templates as people name them."""
 
 from typing import Any
+from uuid import uuid4
 
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.tokens import is_uuid
@@ -42,10 +43,23 @@ def preset_id(template: Template, wanted: str | None) -> str | None:
     return None if wanted is None else named.get(wanted, wanted)
 
 
-async def with_known_id(client: WorkspacedClient, template: dict[str, Any]) -> dict[str, Any]:
-    """The template with the id of the one it replaces: that of the same name in its organization."""
-    if "id" in template:
-        return template
-    known = await all_templates(client, str(template["organization_id"]), str(template.get("name", "")))
-    same = [each.id for each in known if each.name.lower() == str(template.get("name", "")).lower()]
-    return template | {"id": same[0]} if same else template
+async def with_known_ids(client: WorkspacedClient, template: dict[str, Any]) -> dict[str, Any]:
+    """The template with the ids of the one it replaces, that of the same name in its organization, and of its presets.
+
+    An id that is given stays; a preset that is new gets a new one.
+    """
+    name = str(template.get("name", ""))
+    known = await all_templates(client, str(template["organization_id"]), name)
+    same = next((each for each in known if each.name.lower() == name.lower()), None)
+    ids = {preset.name: preset.id for preset in same.presets} if same else {}
+    presets = template.get("presets")
+    if isinstance(presets, list):
+        template = template | {"presets": [_with_id(preset, ids) for preset in presets]}
+    return {"id": same.id} | template if same else template
+
+
+def _with_id(preset: object, ids: dict[str, str]) -> object:
+    """What is no preset at all is for the engine to refuse."""
+    if not isinstance(preset, dict):
+        return preset
+    return {"id": ids.get(str(preset.get("name"))) or str(uuid4())} | preset

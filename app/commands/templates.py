@@ -107,7 +107,7 @@ def put_templates(*, paths: tuple[Path, ...], organization: str | None, as_json:
     from workspaced.app.harmless import one_line
     from workspaced.app.render import print_json, say
     from workspaced.app.template_files import read_templates
-    from workspaced.app.template_names import with_known_id
+    from workspaced.app.template_names import with_known_ids
 
     sources = Sources(flags, os.environ)
     read = [template for path in paths for template in read_templates(path)]
@@ -116,7 +116,7 @@ def put_templates(*, paths: tuple[Path, ...], organization: str | None, as_json:
         async with open_client(sources, "admin") as client:
             for template in read:
                 template.setdefault("organization_id", _organization(sources, organization))
-                reply = await client.put_template(await with_known_id(client, template))
+                reply = await client.put_template(await with_known_ids(client, template))
                 if as_json:
                     print_json(reply)
                     continue

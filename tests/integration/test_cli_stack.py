@@ -159,6 +159,21 @@ def test_a_startup_script_that_fails_is_told(cli: CommandLine, tmp_path: Path) -
     assert "broken" not in [each["name"] for each in cli.json("templates", "list")["templates"]]
 
 
+def test_presets_in_a_file_need_no_ids(cli: CommandLine, tmp_path: Path) -> None:
+    """They keep those that they got, so that a file put again changes nothing."""
+    file = tmp_path / "sized.toml"
+    text = 'name = "sized"\nparameters = [{name = "size"}]\n[[presets]]\nname = "small"\nparameters = {size = "s"}\n'
+    file.write_text(text)
+    first, again = (cli.json("templates", "put", file)["template"] for _ in range(2))
+    file.write_text(text + '[[presets]]\nname = "large"\nparameters = {size = "l"}\n')
+    other = cli.json("templates", "put", file)["template"]
+
+    assert again == first
+    assert [preset["name"] for preset in other["presets"]] == ["small", "large"]
+    assert other["presets"][0] == first["presets"][0]
+    assert cli.json("templates", "delete", "sized")["deleted"] is True
+
+
 def test_settings_change_at_run_time(cli: CommandLine) -> None:
     """All or none; what is in force is answered."""
     refused = cli.run("settings", "put", "creating_deadline=1m", "building_deadline=soon")
