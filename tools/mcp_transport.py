@@ -1,26 +1,59 @@
 """The MCP server over its two transports. Needs the extra `mcp`."""
 
 import asyncio
+import io
+import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import anyio
 import uvicorn
 from mcp.server import Server
 from mcp.server.stdio import stdio_server
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+STDOUT, STDERR = 1, 2
 PATH: Final = "/mcp"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 DRAIN_LIMIT: Final = 1
 """Seconds that calls get to be answered when the server is told to end; the machine goes on without them."""
 
 
-async def serve_stdio(server: Server[Any]) -> None:
-    """Serve the one client at stdin and stdout until it closes stdin."""
-    async with stdio_server() as (incoming, outgoing):
+class _Output(io.TextIOWrapper):
+    """Standard output that says when nobody reads it any more; what else is printed goes to stderr from now on."""
+
+    def __init__(self, gone: Callable[[], None]) -> None:
+        super().__init__(os.fdopen(os.dup(STDOUT), "wb"), encoding="utf-8")
+        os.dup2(STDERR, STDOUT)  # as the SDK does for an output of its own
+        self._gone = gone
+
+    def write(self, text: str, /) -> int:
+        with self._noticing():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with self._noticing():
+            super().flush()
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self._gone()
+            raise
+
+
+async def serve_stdio(server: Server[Any], gone: Callable[[], None]) -> None:
+    """Serve the one client at stdin and stdout until it closes stdin; `gone` is called when it listens no more.
+
+    That ends nothing here: a thread of the SDK sits in a read of stdin, which nothing but its end interrupts.
+    """
+    output = anyio.wrap_file(_Output(gone))
+    async with stdio_server(stdout=output) as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
 
 

@@ -63,12 +63,12 @@ async def _serve_stdio(server: "Server") -> None:
     from workspaced.tools.mcp_transport import serve_stdio
 
     def end() -> NoReturn:
-        # A thread of the SDK sits in a read of stdin, which nothing but its end interrupts; what was answered is out.
+        # The SDK's thread sits in a read of stdin, which nothing but its end interrupts; what was answered is out.
         os._exit(0)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
-    await serve_stdio(server)
+    await serve_stdio(server, end)
 
 
 async def _serve_http(server: "Server", listening: socket.socket, token: str) -> None:

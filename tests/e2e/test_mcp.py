@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 from uuid import uuid4
 
 import httpx2
@@ -258,28 +258,37 @@ def test_a_signal_ends_http(cli: CommandLine, number: signal.Signals) -> None:
         assert running.end(number) == 0
 
 
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "plain", "version": "1"}}
+REQUESTS: list[dict[str, Any]] = [
+    {"id": 1, "method": "initialize", "params": HELLO},
+    {"method": "notifications/initialized"},
+    {"id": 2, "method": "tools/call", "params": {"name": "stop_workspace", "arguments": {}}},
+]
+
+
+def over_stdio(cli: CommandLine) -> "subprocess.Popen[bytes]":
+    """The server of one chat."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [program(), "mcp", "--chat", str(uuid4())], env=cli.environ, stdin=pipe, stdout=pipe, stderr=pipe
+    )
+
+
+def say(to: IO[bytes], *requests: dict[str, Any]) -> None:
+    """As a client does."""
+    for request in requests:
+        to.write(json.dumps({"jsonrpc": "2.0"} | request).encode() + b"\n")
+    to.flush()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, None])
 def test_plain_lines_over_stdio(cli: CommandLine, number: signal.Signals | None) -> None:
     """A client without any SDK; a signal ends the server although it reads stdin, and so does the end of stdin."""
-    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "plain", "version": "1"}}
-    requests: list[dict[str, Any]] = [
-        {"id": 1, "method": "initialize", "params": hello},
-        {"method": "notifications/initialized"},
-        {"id": 2, "method": "tools/call", "params": {"name": "stop_workspace", "arguments": {}}},
-    ]
-    with subprocess.Popen(
-        [program(), "mcp", "--chat", str(uuid4())],
-        env=cli.environ,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
+    with over_stdio(cli) as process:
         assert process.stdin
         assert process.stdout
         assert process.stderr
-        for request in requests:
-            process.stdin.write(json.dumps({"jsonrpc": "2.0"} | request).encode() + b"\n")
-        process.stdin.flush()
+        say(process.stdin, *REQUESTS)
         welcome, answer = (json.loads(process.stdout.readline()) for _ in range(2))
         if number is None:
             process.stdin.close()
@@ -292,6 +301,22 @@ def test_plain_lines_over_stdio(cli: CommandLine, number: signal.Signals | None)
         "content": [{"type": "text", "text": "chat has no workspace; use create_workspace first"}],
         "isError": True,
     }
+    assert (code, said) == (0, b"")
+
+
+def test_a_client_that_listens_no_more(cli: CommandLine) -> None:
+    """It died, perhaps; the server ends without a word."""
+    with over_stdio(cli) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        hello, told, call = REQUESTS
+        say(process.stdin, hello, told)
+        process.stdout.readline()
+        process.stdout.close()
+        say(process.stdin, call)
+        code, said = process.wait(SAFETY_NET), process.stderr.read()
+
     assert (code, said) == (0, b"")
 
 
