@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.store_rows import VERSION, a_template, an_id, postgres_store
+from workspaced.fsm.rows import Changes
+from workspaced.fsm.state import MACHINE_VERSION
 from workspaced.store.postgres import PostgresStore
 from workspaced.store.queries import query
+from workspaced.store.rowset import changes_arguments
 
 ROWS = 5_000
 
@@ -107,7 +110,7 @@ async def test_a_batch_reads_no_growing_table_whole(filled: PostgresStore, name:
 
 async def test_a_write_finds_chats_by_their_key(filled: PostgresStore) -> None:
     """The guard is no reason to read all chats."""
-    plan = await explain(filled, "write", "[]", "[]", "[]", "[]", [], 1, "[]", "[]", "[]", "[]")
+    plan = await explain(filled, "write", *changes_arguments(Changes(), MACHINE_VERSION))
 
     assert "Index Scan using chats_pkey" in plan
     assert scans(plan) == set()
