@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from nats.aio.client import Client
-from nats.errors import UnexpectedEOF
+from nats.errors import Error, UnexpectedEOF
+from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
 from workspaced.bus.forgiving import ForgivingClient
 from workspaced.bus.refusals import Refusals
@@ -28,10 +29,11 @@ async def end(task: "asyncio.Task[Any]") -> None:
 
 
 class LastingClient(ForgivingClient):
-    """A connection is there or is tried for, or else its end was told: the library forgets some ends.
+    """A connection is there or is tried for until it is closed, and its end is told: the library has other ends.
 
-    It fails to send what is left when it closes and stops half-way, without a word to `closed_cb`; and it takes a
-    connection that breaks before its first PONG for one that is there, on which nothing is ever sent.
+    It gives up for good when the server ends a connection with an error, of a login that ran out for example; it fails
+    to send what is left when it closes and stops half-way, without a word to `closed_cb`; and it takes a connection
+    that breaks before its first PONG for one that is there, on which nothing is ever sent.
 
     And it says when a server of the cluster has gone, which nobody else does: the library's callbacks tell of servers
     that join or are to end in peace, `$SYS.SERVER.*.SHUTDOWN` is not said by one that is killed, and its missing STATSZ
@@ -51,6 +53,14 @@ class LastingClient(ForgivingClient):
         before, self._urls = self._urls, frozenset(info.get("connect_urls") or ())
         if not initial_connection and before - self._urls and self._on_server_gone is not None:
             self._on_server_gone()
+
+    async def _process_err(self, err_msg: str) -> None:
+        if STALE_CONNECTION in err_msg or PERMISSIONS_ERR in f"nats: {err_msg}":
+            await super()._process_err(err_msg)
+            return
+        error = Error(f"nats: {err_msg}")
+        await self._error_cb(error)
+        await self._process_op_err(error)
 
     async def _process_connect_init(self) -> None:
         await super()._process_connect_init()

@@ -61,8 +61,8 @@ def test_a_service(folder: Path) -> None:
     assert run_service(ends_while_away())
 
 
-async def test_a_login_that_is_refused_late(nats: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library gives up for good, with a socket that is broken: whoever waits for its end hears of it."""
+async def test_what_is_left_cannot_be_sent(nats: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end is told all the same."""
     ended = asyncio.Event()
 
     async def closed() -> None:
@@ -75,11 +75,29 @@ async def test_a_login_that_is_refused_late(nats: NatsServer, monkeypatch: pytes
     connection = await open_connection(nats.url, user="engine", password=role.password, on_closed=closed)
     connection._pending_data_size = 1  # noqa: SLF001  # something waits to be sent
     monkeypatch.setattr(TcpTransport, "drain", broken)
-    await connection._process_err("'Authorization Violation'")  # noqa: SLF001  # as its reader does
+    await connection.close()
 
-    async with asyncio.timeout(SAFETY_NET):
-        await ended.wait()
     assert connection.is_closed
+    assert ended.is_set()
+
+
+@pytest.mark.parametrize("error", ["authorization violation", "user authentication expired", "slow consumer"])
+async def test_a_server_that_ends_a_connection_with_an_error(nats: NatsServer, error: str) -> None:
+    """It is no end for good: we connect anew."""
+    there = asyncio.Event()
+
+    async def reconnected() -> None:
+        there.set()
+
+    role = nats.roles["engine"]
+    connection = await open_connection(nats.url, user="engine", password=role.password, on_reconnected=reconnected)
+    await connection._process_err(f"'{error}'")  # noqa: SLF001  # as its reader does
+    async with asyncio.timeout(SAFETY_NET):
+        await there.wait()
+    connected = connection.is_connected
+    await connection.close()
+
+    assert connected
 
 
 async def test_a_server_that_dies_before_it_says_yes(nats: NatsServer) -> None:
