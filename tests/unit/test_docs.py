@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from workspaced.app.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[2]
 GENERATE: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "generate.py"))
 
@@ -29,6 +31,18 @@ def test_every_generated_part_stands_on_a_page() -> None:
 def test_readme_is_short() -> None:
     """The README has at most 200 lines."""
     assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+
+
+def test_commands_are_there() -> None:
+    """Every command that README and docs name is one."""
+    pages = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+    named = {
+        (page.name, command)
+        for page in pages
+        for command in re.findall(r"(?:`|^ {4}|^)workspaced ([a-z-]+)", page.read_text(), re.MULTILINE)
+    }
+
+    assert {(page, command) for page, command in named if command not in COMMANDS} == set()
 
 
 def test_links_lead_somewhere() -> None:
