@@ -36,7 +36,7 @@ def move_apart() -> str:
         return "unshare is not installed"
     tried = subprocess.run(TRIAL, capture_output=True, text=True, check=False)
     if tried.returncode:
-        return tried.stderr.strip()
+        return tried.stderr.strip() or "unshare could not"
     if ctypes.CDLL(None).unshare(CLONE_NEWNET):
         return "this process may not have a network namespace of its own"
     subprocess.run(LOOPBACK, check=True)

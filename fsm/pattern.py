@@ -1,16 +1,15 @@
-"""Patterns of templates, in the syntax of RE2: the time that a text takes grows with its length and with nothing else.
+"""Patterns of templates, in the syntax of RE2: a text takes as long as it and the pattern are large, and no longer.
 
 The values come from a model. With Python's own `re` a harmless looking pattern and forty characters that almost fit it
 would keep an engine busy for hours, and after it every other one that gets the message.
 """
 
-from functools import lru_cache
 from typing import Any, Final
 
 import re2  # type: ignore[import-untyped]  # it brings no types
 
-KEPT: Final = 1024
-"""Compiled patterns."""
+_OPTIONS: Final = re2.Options()
+_OPTIONS.log_errors = False  # on stderr, past the log
 
 
 def pattern_fault(pattern: str) -> str | None:
@@ -30,11 +29,8 @@ def found(pattern: str, text: str) -> bool:
         return False
 
 
-@lru_cache(KEPT)
 def _compiled(pattern: str) -> Any:  # noqa: ANN401  # untyped
-    options = re2.Options()
-    options.log_errors = False  # on stderr, past the log
-    return re2.compile(pattern, options)
+    return re2.compile(pattern, _OPTIONS)  # the library keeps 128 of them, each of 8 MiB at most
 
 
 def _text(error: Exception) -> str:

@@ -24,7 +24,8 @@ SESSION = MappingProxyType(
         # An engine that is stopped, or whose host is lost, must not keep its locks: the others wait for them.
         "idle_in_transaction_session_timeout": "10s",
         # That counts only between statements. In the midst of one Postgres finds out by the link: from what it sends,
-        # and between a statement's preparation and its execution from probes.
+        # and between a statement's preparation and its execution from probes. On a system without such a
+        # limit, as macOS, Postgres says so in its log and goes on.
         "tcp_user_timeout": "10s",
         "tcp_keepalives_idle": "10s",
         "tcp_keepalives_interval": "5s",
@@ -37,7 +38,7 @@ SESSION = MappingProxyType(
         "enable_mergejoin": "off",
     }
 )
-"""Set at connect. Behind pgbouncer, set them on the database role and list them in `ignore_startup_parameters`."""
+"""Set at connect. Behind pgbouncer they are the role's (docs/operations.md)."""
 
 CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 20

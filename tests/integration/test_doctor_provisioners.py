@@ -7,10 +7,7 @@ import pytest
 from nats.aio.client import Client
 
 from tests.servers import Connections
-from workspaced.app.doctor import Check
-from workspaced.app.doctor_servers import check_servers
-from workspaced.app.embedded_nats import NatsServer
-from workspaced.app.sources import Sources
+from workspaced.app.doctor_provisioners import check_provisioners
 from workspaced.bus import jetstream, subjects
 
 
@@ -22,13 +19,16 @@ async def admin(connect: Connections) -> Client:
     return admin
 
 
-async def provisioners(nats: NatsServer, tag: str | None = None) -> list[tuple[bool, str, str]]:
-    """The doctor's lines, with an engine's permissions."""
-    given = {"NATS_URL": nats.url, "WORKSPACED_USER": "engine", "WORKSPACED_PASSWORD": nats.roles["engine"].password}
-    found: list[Check] = []
-    async with aclosing(check_servers(Sources({}, given), tag)) as checks:
-        found += [check async for check in checks]
-    return [(check.ok, check.detail, check.next) for check in found if check.name == "provisioner"]
+@pytest.fixture
+async def engine(connect: Connections) -> Client:
+    """With an engine's permissions."""
+    return await connect("engine")
+
+
+async def provisioners(engine: Client, tag: str | None = None) -> list[tuple[bool, str, str]]:
+    """The doctor's lines."""
+    async with aclosing(check_provisioners(engine, tag, local=False)) as checks:
+        return [(check.ok, check.detail, check.next) async for check in checks]
 
 
 async def a_job(admin: Client, tag: str) -> None:
@@ -36,23 +36,23 @@ async def a_job(admin: Client, tag: str) -> None:
     await admin.jetstream().publish(subjects.job(tag, str(uuid4())), b"{}")
 
 
-async def test_no_job(nats: NatsServer, admin: Client) -> None:
+async def test_no_job(admin: Client, engine: Client) -> None:
     """A queue without jobs and provisioners is nobody's fault; one that is asked for is."""
     assert admin.is_connected
 
-    assert await provisioners(nats) == [(True, "no job waits for one", "")]
-    assert await provisioners(nats, "idle") == [
+    assert await provisioners(engine) == [(True, "no job waits for one", "")]
+    assert await provisioners(engine, "idle") == [
         (False, "0 jobs wait in queue 'idle', and nobody takes them", "start one: `workspaced provisioner --tag idle`")
     ]
 
 
-async def test_every_tag_that_a_job_waits_for(nats: NatsServer, admin: Client) -> None:
+async def test_every_tag_that_a_job_waits_for(admin: Client, engine: Client) -> None:
     """With a provisioner, without one, and without a queue; what is no tag is none."""
     for tag in ("lost", "busy", "busy"):
         await a_job(admin, tag)
     await admin.jetstream().publish("ws.job.No_Tag.x", b"{}")
 
-    alone = await provisioners(nats)
+    alone = await provisioners(engine)
     await a_job(admin, "idle")
     taken = await admin.jetstream().pull_subscribe_bind("idle", "JOBS")
     await taken.fetch(1)
@@ -61,4 +61,4 @@ async def test_every_tag_that_a_job_waits_for(nats: NatsServer, admin: Client) -
         (False, "2 jobs wait in queue 'busy', and nobody takes them", "start one: `workspaced provisioner --tag busy`"),
         (False, "there is no job queue 'lost'", "run `workspaced migrate --provisioner-tag lost`"),
     ]
-    assert (await provisioners(nats))[1] == (True, "0 jobs wait in queue 'idle', and somebody takes them", "")
+    assert (await provisioners(engine))[1] == (True, "0 jobs wait in queue 'idle', and somebody takes them", "")

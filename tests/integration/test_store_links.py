@@ -1,6 +1,7 @@
 """What Postgres does about a client that it does not reach: its locks must not keep the others waiting."""
 
 import asyncio
+import sys
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -72,6 +73,7 @@ def test_what_engines_ask_for() -> None:
     }
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Postgres can set no tcp_user_timeout here")
 async def test_a_client_that_takes_no_more(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Postgres is in the midst of answering it."""
     monkeypatch.setattr(pool, "SESSION", MappingProxyType({**pool.SESSION, **SOON}))

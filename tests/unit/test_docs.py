@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from workspaced.app.cli import COMMANDS
+from workspaced.store.pool import SESSION
 
+KNOWN_TO_PGBOUNCER = {"application_name", "TimeZone"}
 ROOT = Path(__file__).resolve().parents[2]
 GENERATE: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "generate.py"))
 
@@ -43,6 +45,13 @@ def test_commands_are_there() -> None:
     }
 
     assert {(page, command) for page, command in named if command not in COMMANDS} == set()
+
+
+def test_pgbouncer_is_told_to_ignore_what_it_does_not_know() -> None:
+    """Else it lets no engine in."""
+    (listed,) = re.findall(r"ignore_startup_parameters = (\S+)", (ROOT / "docs" / "operations.md").read_text())
+
+    assert set(listed.split(",")) == set(SESSION) - KNOWN_TO_PGBOUNCER
 
 
 def test_links_lead_somewhere() -> None:
