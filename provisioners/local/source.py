@@ -47,9 +47,13 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def source_of(job: Job) -> Source:
-    """The job's template source, checked. Raises JobFailed with a text for the template's author."""
+    """The job's template source, checked; without one, what its fields are by default.
+
+    Raises JobFailed with a text for the template's author.
+    """
+    given = bytes(job.template.source)
     try:
-        source = decode(bytes(job.template.source), Source)
+        source = Source() if given == b"null" else decode(given, Source)
     except ValueError as error:
         raise _bad(str(error)) from None
     for name, text in (("startup_script_timeout", source.startup_script_timeout), ("build_delay", source.build_delay)):

@@ -134,6 +134,15 @@ async def test_bad_template_is_refused(engine: Engine) -> None:
     assert report["retryable"] is False
 
 
+@pytest.mark.usefixtures("root")
+async def test_template_without_a_source(engine: Engine) -> None:
+    """It has one agent, which is ready at once."""
+    job = a_job(source=None)
+    await engine.send(job)
+
+    await engine.lifecycle(job, "ready")
+
+
 async def test_several_agents(engine: Engine, root: Path) -> None:
     """Each name is an agent with a process and a run of the script of its own, told in the template's order."""
     job = a_job(source={"startup_script": 'touch "$WORKSPACED_AGENT_NAME"', "agents": ["zeta", "alpha"]})
