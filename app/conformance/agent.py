@@ -157,13 +157,14 @@ async def repeated_until_stored(ground: AgentGround) -> None:
 
 async def _stored(ground: AgentGround, said: Said) -> None:
     """Wait until the stream has it, which the agent is told in its inbox and we are not."""
-    since = ground.wire.now
-    stream = ground.wire.connection.jetstream()
-    while True:
-        if (await stream.stream_info(streams.EVENTS, subjects_filter=said.subject)).state.subjects:
-            return
-        await ground.wire.until(f"{said.subject} once more", lambda one: one.subject == said.subject, since)
-        since = ground.wire.now
+    wire = ground.wire
+    kept = await wire.connection.jetstream().subscribe(said.subject, stream=streams.EVENTS, ordered_consumer=True)
+    try:
+        await kept.next_msg(timeout=wire.patience_s)
+    except TimeoutError:
+        raise Failed(f"{said.subject} did not get into the stream within {wire.patience_s:.0f} s") from None
+    finally:
+        await kept.unsubscribe()
 
 
 async def farewell_said(ground: AgentGround) -> None:
