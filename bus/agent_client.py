@@ -132,12 +132,14 @@ class AgentClient:
         Without a connection nothing is told, nor once it is gone: the server has announced its end.
         """
         self._closing = True
-        if connection := self.connection:
-            self._farewell = asyncio.create_task(self._say_farewell(connection))
-            await asyncio.wait({self._farewell}, timeout=FAREWELL_LIMIT)
-        for task in (self._farewell, self._reporter, self._opener):
-            if task is not None:
-                task.cancel()
+        try:
+            if connection := self.connection:
+                self._farewell = asyncio.create_task(self._say_farewell(connection))
+                await asyncio.wait({self._farewell}, timeout=FAREWELL_LIMIT)
+        finally:
+            for task in (self._farewell, self._reporter, self._opener):
+                if task is not None:
+                    task.cancel()
         with suppress(AssertionError):  # the library's way to say that it was never connected
             await self._nc.close()
 

@@ -120,11 +120,11 @@ class BuildLog:
     async def _publish_stored(self, line: LogLine | LogEnd) -> None:
         message_id = f"{self._build_id}:{line.seq}" + (":end" if isinstance(line, LogEnd) else "")
         body = msgspec.json.encode(line)
-        with suppress(Error):  # whoever missed it reads it by page
-            await self._tell_tenant(body)
+        await self._tell_tenant(body)
         await publish_until_stored(self._nc, self._subject, body, {MESSAGE_ID: message_id})
 
     async def _tell_tenant(self, body: bytes) -> None:
-        """Ahead of what the stream keeps."""
+        """Ahead of what the stream keeps; whoever missed it reads it by page."""
         if self._to_tenant is not None:
-            await self._nc.publish(self._to_tenant, body)
+            with suppress(Error):
+                await self._nc.publish(self._to_tenant, body)

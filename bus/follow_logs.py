@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
@@ -71,8 +71,7 @@ class LogFollow:
     ) -> None:
         self._follows.leave(self)
         if self._subscription is not None:
-            with suppress(NatsError):  # closed or about to be: then it is gone anyhow
-                await self._subscription.unsubscribe()
+            await _end(self._subscription)
 
     def __aiter__(self) -> AsyncIterator[LogEntry]:
         return self
@@ -170,14 +169,21 @@ class LogFollows:
         """Have `follow` told what is sent from now on. Raises Unavailable, and Forbidden when this user may not."""
         subject = subjects.logs_of(follow.build_id, self._tenant)
         try:
-            async with refusal_of(self._connection, subject):
-                subscription = await self._connection.subscribe(subject, cb=follow.on_message)
-                await flush(self._connection)
+            subscription = await self._subscribe(subject, follow)
         except Forbidden:
             raise Forbidden(NOT_FOLLOWED, code="forbidden") from None
         except (NatsError, OSError) as error:
             raise Unavailable(f"NATS does not answer ({type(error).__name__})") from None
         self._follows.add(follow)
+        return subscription
+
+    async def _subscribe(self, subject: str, follow: LogFollow) -> "Subscription":
+        async with AsyncExitStack() as undo:
+            async with refusal_of(self._connection, subject):
+                subscription = await self._connection.subscribe(subject, cb=follow.on_message)
+                undo.push_async_callback(_end, subscription)  # else every reconnection asks for it again
+                await flush(self._connection)
+            undo.pop_all()
         return subscription
 
     def leave(self, follow: LogFollow) -> None:
@@ -193,6 +199,11 @@ class LogFollows:
         """The connection is closed for good."""
         for follow in self._follows:
             follow.fail(Unavailable("the connection to NATS is closed"))
+
+
+async def _end(subscription: "Subscription") -> None:
+    with suppress(NatsError):  # closed or about to be: then it is gone anyhow
+        await subscription.unsubscribe()
 
 
 def _key(line: LogEntry) -> int:

@@ -1,12 +1,14 @@
 """A NATS client that ends when it is closed, and hears of servers that go."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from nats.aio.client import Client
+from nats.aio.client import DEFAULT_BUFFER_SIZE, Client, Srv
+from nats.aio.transport import TcpTransport
 from nats.errors import Error, UnexpectedEOF
-from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
+from nats.protocol.parser import PERMISSIONS_ERR, PING_OP, STALE_CONNECTION
 
 from workspaced.bus.forgiving import ForgivingClient
 from workspaced.bus.refusals import Refusals
@@ -26,6 +28,19 @@ async def end(task: "asyncio.Task[Any]") -> None:
         await asyncio.wait({task}, timeout=AGAIN)
     if not task.cancelled():
         task.exception()  # looked at, or asyncio complains
+
+
+class _Transport(TcpTransport):
+    """The library reads lines only until its first PONG, and takes a PING before that for the end of the connection.
+
+    A server sends one after two seconds to whoever still waits for the callout's answer.
+    """
+
+    async def readline(self) -> bytes:
+        while True:
+            line: bytes = await super().readline()  # type: ignore[no-untyped-call]  # nats-py's
+            if not line.startswith(PING_OP):
+                return line
 
 
 class LastingClient(ForgivingClient):
@@ -55,12 +70,20 @@ class LastingClient(ForgivingClient):
             self._on_server_gone()
 
     async def _process_err(self, err_msg: str) -> None:
-        if STALE_CONNECTION in err_msg or PERMISSIONS_ERR in f"nats: {err_msg}":
+        if STALE_CONNECTION in err_msg or PERMISSIONS_ERR in err_msg:
             await super()._process_err(err_msg)
             return
         error = Error(f"nats: {err_msg}")
         await self._error_cb(error)
         await self._process_op_err(error)
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        if s.uri.scheme in {"ws", "wss"}:
+            await super()._connect_to_server(s)
+            return
+        s.last_attempt = time.monotonic()
+        self._transport = self._transport or _Transport()  # type: ignore[no-untyped-call]  # nats-py's
+        await self._transport.connect(s.uri, DEFAULT_BUFFER_SIZE, self.options["connect_timeout"])
 
     async def _process_connect_init(self) -> None:
         await super()._process_connect_init()

@@ -33,8 +33,9 @@ class Refusals:
         if found := _REFUSED.search(str(error)):
             now = asyncio.get_running_loop().time()
             for waiting in self._waiting.get(_key(found[2]), ()):
-                waiting.refused = _VERBS[found[1].lower()]
-                waiting.limit.reschedule(now)
+                if waiting.refused is None:  # a limit that is over cannot be set again
+                    waiting.refused = _VERBS[found[1].lower()]
+                    waiting.limit.reschedule(now)
 
     @asynccontextmanager
     async def raised(self, subject: str) -> AsyncIterator[None]:

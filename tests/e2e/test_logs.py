@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from nats.errors import OutboundBufferLimitError
 
 from tests.e2e.stack import LIMIT, Stack
 from workspaced.bus import jetstream, subjects
@@ -140,6 +141,26 @@ async def test_a_long_log_is_cut_and_says_so(stack: Stack, job: Job) -> None:
     assert (paged, page.ended) == (outputs, True)
 
 
+async def test_an_organization_that_cannot_be_told(stack: Stack, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads by page: what the stream keeps does not depend on it."""
+    connection = await stack.connect("provisioner")
+    publish = connection.publish
+
+    async def all_but_that(subject: str, *rest: Any, **more: Any) -> None:  # noqa: ANN401  # nats-py's own
+        if subject.startswith("ws.org."):
+            raise OutboundBufferLimitError
+        await publish(subject, *rest, **more)
+
+    monkeypatch.setattr(connection, "publish", all_but_that)
+    workspace_id, build_id = job["workspace"]["id"], job["build_id"]
+    log = BuildLog(connection, workspace_id, build_id, attempt=1, flush=timedelta(0), tenant=str(uuid4()))
+    log.add("build", "info", "one")
+    await log.end()
+    page = await stack.client.logs(build_id)
+
+    assert [line.output for line in page.lines] == ["one"]
+
+
 async def test_the_stream_bounds_what_others_send(stack: Stack) -> None:
     """A provisioner without our client cannot fill the disk with one build."""
     config = (await jetstream.request(stack.admin, "STREAM.INFO.LOGS"))["config"]
@@ -157,7 +178,9 @@ async def test_who_may_not_follow(stack: Stack, job: Job) -> None:
         with pytest.raises(Forbidden, match="read it by page") as refused:
             async with inspector.follow_logs(job["build_id"]):
                 pass
+        again = {each.subject for each in inspector.connection._subs.values()}  # noqa: SLF001  # after a reconnect
         page = await inspector.logs(job["build_id"])
 
     assert refused.value.code == "forbidden"
+    assert subjects.logs_of(job["build_id"]) not in again
     assert page.lines == ()

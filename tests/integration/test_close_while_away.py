@@ -13,7 +13,7 @@ from workspaced.app.run_loop import run_service
 from workspaced.bus import agent_client
 from workspaced.bus.agent_client import AgentClient
 from workspaced.bus.connection import open_connection
-from workspaced.bus.lasting_client import LastingClient
+from workspaced.bus.lasting_client import LastingClient, end
 
 
 async def break_connection(client: object) -> None:
@@ -132,6 +132,46 @@ async def test_a_server_that_dies_before_it_says_yes(nats: NatsServer) -> None:
     assert there
 
 
+async def test_a_server_that_asks_before_it_says_yes(nats: NatsServer) -> None:
+    """As it does after two seconds, when a login waits for a callout that has much to do."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = int(nats.url.rpartition(":")[2])
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(await from_server.readline())
+        to_server.write(await reader.readline())
+        writer.write(b"PING\r\n")
+        to_server.write(await reader.readline())
+        try:
+            await asyncio.gather(passed_on(from_server, writer), passed_on(reader, to_server))
+        finally:
+            over.set()
+
+    over = asyncio.Event()
+    refused = asyncio.Event()
+
+    async def note(_: Exception) -> None:
+        refused.set()
+
+    proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = proxy.sockets[0].getsockname()
+    client = LastingClient()
+    connecting = asyncio.create_task(
+        client.connect(f"nats://{host}:{port}", user="engine", password=nats.roles["engine"].password, error_cb=note)
+    )
+    trouble = asyncio.create_task(refused.wait())
+    await asyncio.wait({connecting, trouble}, return_when=asyncio.FIRST_COMPLETED)
+    connected = client.is_connected
+    await end(trouble)
+    await end(connecting)
+    await client.close()
+    await over.wait()
+    proxy.close()
+
+    assert connected
+    assert not refused.is_set()
+
+
 async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """What comes, until its end."""
     while data := await reader.read(65536):
@@ -193,6 +233,22 @@ async def test_a_farewell(nats: NatsServer, monkeypatch: pytest.MonkeyPatch) -> 
         await ending
 
     assert agent.connection is None
+
+
+async def test_a_farewell_that_is_cut_short(nats: NatsServer) -> None:
+    """Whoever has no time for it ends it: nothing speaks for the agent any more."""
+    agent = await an_agent(nats)
+    ending = asyncio.create_task(agent.close())
+    await asyncio.sleep(0)
+    ending.cancel()
+    await asyncio.wait({ending})
+    speaking = agent._farewell  # noqa: SLF001  # what must not go on
+    assert speaking is not None
+    async with asyncio.timeout(SAFETY_NET):
+        await asyncio.wait({speaking})
+    await agent.close()
+
+    assert speaking.cancelled()
 
 
 async def test_agent(nats: NatsServer) -> None:
