@@ -140,8 +140,7 @@ class AgentClient:
             for task in (self._farewell, self._reporter, self._opener):
                 if task is not None:
                     task.cancel()
-        with suppress(AssertionError):  # the library's way to say that it was never connected
-            await self._nc.close()
+        await self._nc.close()
 
     async def _say_farewell(self, connection: Connection) -> None:
         with suppress(Error):
@@ -159,7 +158,7 @@ class AgentClient:
                     speaker.cancel()
 
         async def closed() -> None:
-            if not self._closing:  # for good, as the library sees it: an expired login, for example
+            if not self._closing:  # for good, where `options` tell the library to give up
                 self._on_trouble("NATS: the server closed the connection; connecting anew")
                 self._opener = asyncio.create_task(self._open())
 

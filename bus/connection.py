@@ -71,6 +71,9 @@ async def open_connection(  # noqa: PLR0913  # all by name, and hardly anybody n
     except (NatsError, OSError, TimeoutError) as error:
         await connection.close()
         raise Unavailable(_reason(url, user, faults[0] if faults else error)) from None
+    except asyncio.CancelledError:
+        await connection.close()  # it may be there by now, and nobody else has it
+        raise
     return connection
 
 

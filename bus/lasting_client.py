@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from nats.aio.client import DEFAULT_BUFFER_SIZE, Client, Srv
@@ -98,7 +99,8 @@ class LastingClient(ForgivingClient):
         reconnecting = self._reconnection_task
         if reconnecting is not None and reconnecting is not asyncio.current_task():
             await end(reconnecting)  # the library would tell it to end once, and not look whether it did
-        await super().close()
+        with suppress(AssertionError):  # the library's way to say that it was never connected
+            await super().close()
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002  # as the library has it
         try:

@@ -15,6 +15,7 @@ class Deaf:
 
     def __init__(self) -> None:
         self.tries = 0
+        self.closed = False
         self.trying = asyncio.Event()
 
     async def connect(self, *_: object, **__: object) -> None:
@@ -29,7 +30,8 @@ class Deaf:
                     raise
 
     async def close(self) -> None:
-        """Nothing was opened."""
+        """Note it: something may have been opened."""
+        self.closed = True
 
 
 @pytest.fixture
@@ -58,3 +60,12 @@ async def test_who_is_canceled_tries_no_more(deaf: Deaf) -> None:
         await opening
 
     assert deaf.tries == 2
+    assert deaf.closed
+
+
+async def test_nothing_was_opened() -> None:
+    """Whoever is canceled before the first try closes all the same."""
+    client = LastingClient()
+    await client.close()
+
+    assert client.is_closed
