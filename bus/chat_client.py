@@ -371,7 +371,6 @@ class WorkspacedClient:
     async def watch_all(self) -> AsyncIterator[AsyncIterator[Push]]:
         """The pushes of all chats from now on; what was pushed while NATS was away is missing, unlike in `watch`."""
         subscription = await self.connection.subscribe(subjects.all_chats(self._tenant))
-        await flush(self.connection)
 
         async def pushes() -> AsyncIterator[Push]:
             async for message in subscription.messages:
@@ -380,6 +379,7 @@ class WorkspacedClient:
                     yield push
 
         try:
+            await flush(self.connection)
             yield pushes()
         finally:
             if not self.connection.is_closed:

@@ -91,7 +91,7 @@ async def test_a_server_that_ends_a_connection_with_an_error(nats: NatsServer, e
 
     role = nats.roles["engine"]
     connection = await open_connection(nats.url, user="engine", password=role.password, on_reconnected=reconnected)
-    await connection._process_err(f"'{error}'")  # noqa: SLF001  # as its reader does
+    await connection._ps.parse(f"-ERR '{error}'\r\n".encode())  # noqa: SLF001  # as its reader does
     async with asyncio.timeout(SAFETY_NET):
         await there.wait()
     connected = connection.is_connected

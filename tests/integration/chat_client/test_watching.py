@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from nats.aio.client import Client
+from nats.errors import FlushTimeoutError
 
 from tests.bus_messages import CHAT, WORKSPACE, a_snapshot
 from tests.chat_engine import Engine, a_client
 from workspaced.app.embedded_nats import NatsServer
+from workspaced.bus import chat_client
 from workspaced.bus.chat_client import WorkspacedClient
 from workspaced.bus.request import Patience
 from workspaced.fsm.errors import Unavailable
@@ -194,6 +197,21 @@ async def test_wait_until_its_limit(engine: Engine, client: WorkspacedClient) ->
     await engine.move(1, State.CREATING)
     with pytest.raises(TimeoutError):
         await client.wait_until(CHAT, {State.READY}, timedelta(seconds=0.05))
+
+
+async def test_watch_all_in_vain(client: WorkspacedClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who could not begin to watch leaves nothing that every reconnection would ask for again."""
+
+    async def away(_: Client) -> None:
+        raise FlushTimeoutError
+
+    before = set(client.connection._subs)  # noqa: SLF001  # nats-py's: what a reconnection asks for
+    monkeypatch.setattr(chat_client, "flush", away)
+    with pytest.raises(FlushTimeoutError):
+        async with client.watch_all():
+            pass
+
+    assert set(client.connection._subs) == before  # noqa: SLF001  # as above
 
 
 async def test_watch_all(engine: Engine, client: WorkspacedClient) -> None:
