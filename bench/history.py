@@ -28,7 +28,8 @@ where schemaname = 'workspaced' and tablename = 'transitions' and indexname <> '
 async def measure(stack: Stack, _fleet: Fleet, sizes: Sizes) -> Figures:
     """The three requests beside a thousand transitions, then beside all of them. Needs chats that wait."""
     connection = await asyncpg.connect(stack.dsn)
-    chats = [str(row["id"]) for row in await connection.fetch("select id from workspaced.chats order by id")]
+    bound = "select id from workspaced.chats where workspace_id is not null order by id"
+    chats = [str(row["id"]) for row in await connection.fetch(bound)]
     few = await filled(connection, FEW_CHATS, EACH)
     before = await looks(stack, chats[:FEW_CHATS], sizes)
     kept = await filled(connection, len(chats), sizes.history // len(chats))

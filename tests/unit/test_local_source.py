@@ -17,9 +17,10 @@ def the_job(source: object, parameters: dict[str, str] | None = None) -> Job:
     return msgspec.json.decode(json.dumps(body).encode(), type=Job)
 
 
-def test_everything_has_a_default() -> None:
-    """An empty object is a template: one agent, no scripts."""
-    source = source_of(the_job({}))
+@pytest.mark.parametrize("given", [{}, None])
+def test_everything_has_a_default(given: object) -> None:
+    """An empty object is a template, and so is none: one agent, no scripts."""
+    source = source_of(the_job(given))
 
     assert source == Source()
     assert source.agents == ("main",)
@@ -28,7 +29,6 @@ def test_everything_has_a_default() -> None:
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (None, "Expected `object`, got `null`"),
         ("echo", "Expected `object`, got `str`"),
         ({"startup_script": 1}, "Expected `str`, got `int` - at `$.startup_script`"),
         ({"nonsense": 1}, "Object contains unknown field `nonsense`"),
