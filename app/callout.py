@@ -14,7 +14,7 @@ from workspaced.app.given import BadSetting
 from workspaced.bus.auth_jwt import Signer
 from workspaced.bus.callout import Callout
 from workspaced.bus.connection import open_connection
-from workspaced.fsm.errors import Unavailable
+from workspaced.fsm.errors import WorkspacedError
 from workspaced.provisioners.agent.config import NatsLogin
 from workspaced.store.logins import Logins
 
@@ -77,7 +77,7 @@ async def _catch_up(callout: Callout, behind: asyncio.Event) -> None:
         behind.clear()
         try:
             await callout.catch_up()
-        except Unavailable as error:
-            _log.warning("revoked agents stay until Postgres answers: %s", error)
+        except WorkspacedError as error:  # whatever it is: ended by it, this would never turn anybody out again
+            _log.warning("revoked agents stay until they can be found: %s", error)
             behind.set()
             await asyncio.sleep(AGAIN.total_seconds())
